@@ -1,0 +1,39 @@
+# Everything a newcomer needs; `make` alone lists the targets.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint check test demo bench lock clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/.ready  ## virtual environment with everything
+
+lint: setup  ## format, style, types, import rules
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint  ## lint and the quick tests, about a minute
+	$(BIN)/python -m pytest tests/unit tests/contract -n auto
+
+test: lint  ## everything
+	$(BIN)/python -m pytest tests/unit tests/contract -n auto
+	$(BIN)/python -m pytest tests --ignore=tests/unit --ignore=tests/contract -n 2
+
+demo: setup  ## a running server with a small fleet
+	$(BIN)/odograph demo
+
+lock:  ## write requirements.lock from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^odograph' > requirements.lock
+
+clean:  ## remove what the targets above made
+	rm -rf $(VENV) demo-data .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Odograph: where every vehicle of a fleet is, was, and will arrive."""

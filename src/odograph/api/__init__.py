@@ -1,0 +1,1 @@
+"""The Samsara-compatible surface, and our documented extensions of it."""

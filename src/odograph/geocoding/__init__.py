@@ -1,0 +1,1 @@
+"""Places by position, without a network."""

@@ -1,0 +1,1 @@
+"""Reports in: durable before the device hears yes."""

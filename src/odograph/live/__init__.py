@@ -1,0 +1,1 @@
+"""Memory that follows the log; always rebuildable from it."""

@@ -1,0 +1,40 @@
+"""Everything in memory that follows the log, and the one task that feeds it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from odograph.live.directory import Directory
+from odograph.live.snapshot import Snapshot
+from odograph.live.stretch import Stretch
+from odograph.store.base import Committed, Store
+
+
+@dataclass(slots=True)
+class Live:
+    """Catalogue, newest fixes and newest stretch of the log, as of one seq.
+
+    Only `apply` changes it, and never while a reader runs: both belong to one event loop.
+    """
+
+    directory: Directory
+    snapshot: Snapshot
+    stretch: Stretch
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def apply(self, committed: Committed) -> None:
+        """Take in one commit: records first, so that no fix of an unknown asset is ever shown."""
+        if committed.records:
+            self.directory.apply(committed.records)
+        for block in committed.blocks:
+            self.stretch.append(block)
+            self.snapshot.append(block)
+
+    async def run(self, store: Store) -> None:
+        """Follow the store until cancelled."""
+        self.snapshot.load(await store.newest())
+        async for committed in store.follow():
+            self.apply(committed)
+            if committed.is_current:
+                self.ready.set()

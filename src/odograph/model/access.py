@@ -1,0 +1,51 @@
+"""Tokens, scopes and who is asking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from odograph.model.ids import OrgId, RecordId
+
+
+class Scope(Enum):
+    """What a token may do, by the vendor's exact names: (label, category)."""
+
+    READ_VEHICLE_STATISTICS = ("Read Vehicle Statistics", "Vehicles")
+    READ_VEHICLES = ("Read Vehicles", "Vehicles")
+    WRITE_VEHICLES = ("Write Vehicles", "Vehicles")
+    READ_TAGS = ("Read Tags", "Setup & Administration")
+    WRITE_TAGS = ("Write Tags", "Setup & Administration")
+    READ_ORG = ("Read Org Information", "Setup & Administration")
+    READ_ASSETS = ("Read Assets", "Assets")
+    WRITE_ASSETS = ("Write Assets", "Assets")
+    READ_DEVICES = ("Read Devices", "Odograph")
+    WRITE_DEVICES = ("Write Devices", "Odograph")
+    READ_TOKENS = ("Read API Tokens", "Odograph")
+    WRITE_TOKENS = ("Write API Tokens", "Odograph")
+
+    @property
+    def label(self) -> str:
+        """The name shown to people and stored in tokens."""
+        return self.value[0]
+
+    @property
+    def category(self) -> str:
+        """The heading it stands under."""
+        return self.value[1]
+
+
+SCOPES_BY_LABEL = {scope.label: scope for scope in Scope}
+READ_SCOPES = frozenset(scope for scope in Scope if scope.label.startswith("Read "))
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: a token, or the operator at the machine itself (`is_operator`, who may act for any org)."""
+
+    org: OrgId
+    scopes: frozenset[Scope]
+    token: RecordId | None = None
+    tag_ids: frozenset[RecordId] | None = None
+    """Sees only what carries one of these tags; None sees the whole org."""
+    is_operator: bool = field(default=False)

@@ -1,0 +1,1 @@
+"""Bytes to reports and back, without a socket."""

@@ -1,0 +1,1 @@
+"""Devices as software: recordings replayed, and a fleet that never was."""

@@ -1,0 +1,1 @@
+"""Durable truth: the log of fixes and the catalogue, behind one port."""
