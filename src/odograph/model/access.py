@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from odograph.model.ids import OrgId, RecordId
+from odograph.model.ids import OrgId, RecordId, TagId
 
 
 class Scope(Enum):
@@ -46,6 +46,6 @@ class Principal:
     org: OrgId
     scopes: frozenset[Scope]
     token: RecordId | None = None
-    tag_ids: frozenset[RecordId] | None = None
+    tag_ids: frozenset[TagId] | None = None
     """Sees only what carries one of these tags; None sees the whole org."""
     is_operator: bool = field(default=False)

@@ -2,6 +2,10 @@
 
 Each struct is one record's body; its org, id and rev are the record's. Adding an optional field keeps old
 bodies readable; renaming or retyping one needs a migration. `KINDS` maps a record's kind to its struct.
+
+Assets and tags have a `number` of their own, which is what others refer to (`asset_id`, `tag_ids`,
+`parent_id`) and what the outside knows. It is given before the write, so that one write can hold a vehicle
+with its device, or a tag with its members; the record's id is known only after it.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ class Org(msgspec.Struct, frozen=True, omit_defaults=True):
     created_ms: int
     timezone: str = "UTC"  # IANA name
     self_registration: bool = False  # unknown devices that bring this org's enrolment key become vehicles
+    enrolment_hash: str = ""  # SHA-256, in hex, of the enrolment key; "" while it has none
 
 
 class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -35,15 +40,16 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str = ""
     year: int = 0
     notes: str = ""
-    tag_ids: tuple[int, ...] = ()
+    tag_ids: tuple[int, ...] = ()  # numbers of tags, ascending
     external_ids: dict[str, str] = {}
 
 
 class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A label in a tree; which assets carry it is kept with the assets."""
+    """A label in a tree; which assets carry it is kept with the assets. `number` is its TagId."""
 
+    number: int
     name: str
-    parent_id: int = 0  # 0: a root
+    parent_id: int = 0  # number of the tag above it; 0: a root
     external_ids: dict[str, str] = {}
 
 
@@ -52,7 +58,7 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     created_ms: int
-    asset_id: int = 0  # record id of the asset it is mounted on; 0 for a forwarder
+    asset_id: int = 0  # number of the asset it is mounted on; 0 for a forwarder
     device_id: str = ""  # what it calls itself: IMEI, OwnTracks topic, Traccar unique id
     key_hash: str = ""
     protocol: str = ""  # "" takes any
@@ -70,7 +76,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     secret_hash: str
     hint: str  # its last four characters, to recognise it by
     scopes: tuple[str, ...] = ()
-    tag_ids: tuple[int, ...] = ()  # () sees the whole org
+    tag_ids: tuple[int, ...] = ()  # numbers of tags; () sees the whole org
     expires_ms: int = 0  # 0: never
 
 
@@ -86,6 +92,13 @@ class Knock(msgspec.Struct, frozen=True, omit_defaults=True):
     count: int = 1
 
 
+class Counter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The next number of a kind to give out. Lives in the org INSTALL and only ever grows."""
+
+    name: str
+    next_number: int
+
+
 KINDS: Final[dict[str, type[msgspec.Struct]]] = {
     "org": Org,
     "asset": Asset,
@@ -93,4 +106,5 @@ KINDS: Final[dict[str, type[msgspec.Struct]]] = {
     "device": Device,
     "token": Token,
     "knock": Knock,
+    "counter": Counter,
 }

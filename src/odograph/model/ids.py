@@ -9,6 +9,8 @@ RecordId = NewType("RecordId", int)
 """Of a catalogue object: unique over all kinds and orgs of one install, never used twice."""
 AssetId = NewType("AssetId", int)
 """Of what we follow, as the log stores it: an unsigned 32-bit number, below MAX_ASSETS."""
+TagId = NewType("TagId", int)
+"""Of a tag, as the outside knows it."""
 Seq = NewType("Seq", int)
 """Place in the log. Grows in commit order; 0 is before the first fix."""
 

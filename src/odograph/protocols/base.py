@@ -51,13 +51,18 @@ class Taken:
 
 
 class HttpRequest(NamedTuple):
-    """One request: `path` without the query, `headers` with lower-case names, `body` already inflated."""
+    """One request: `path` without the query, `headers` with lower-case names, `body` already inflated.
+
+    `received_ms` is when it came in, from ingest's clock: the time of a fix whose sender gave none. Where it is
+    None, such a fix is a BadFrame.
+    """
 
     method: str
     path: str
     query: str = ""
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    received_ms: int | None = None
 
 
 class HttpAnswer(NamedTuple):
@@ -75,6 +80,9 @@ class HttpProtocol(Protocol):
 
     def decode(self, request: HttpRequest) -> Sequence[Delivery]:
         """The deliveries in one request; none for messages without a position. Raises BadFrame.
+
+        Nothing is judged here: a time in 1970 or a latitude of 400 is passed on, for `ingest` to refuse with its
+        reason. Every `time_ms` fits in 64 bits.
 
         A secret found in the protocol's own place goes into the claim; header, URL and Basic password are
         read by ingest for every protocol alike.
