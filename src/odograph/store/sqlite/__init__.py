@@ -1,0 +1,1 @@
+"""The embedded engine: one SQLite log, sealed day files, one writer process."""

@@ -1,0 +1,177 @@
+"""`odograph.db`: how it is opened, by the writer and by readers, and what one row of its log holds."""
+
+from __future__ import annotations
+
+import secrets
+import zlib
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from struct import Struct
+from typing import Final, NamedTuple
+
+import apsw
+import numpy as np
+import numpy.typing as npt
+
+from odograph.errors import Corrupt, unavailable
+from odograph.model.fixes import FIX_SIZE, Fixes, fixes_from_bytes
+from odograph.model.ids import Seq
+from odograph.store.sqlite.dayfile import NewerFormat, naming
+from odograph.store.sqlite.sealed import sync_directory
+
+APPLICATION_ID: Final = 0x4F446F67  # "ODog"
+FORMAT: Final = 1
+OLDEST_SQLITE: Final = 3_051_003  # 3.7.0 to 3.51.2 can lose a commit when the WAL is reset
+FILE_NAME: Final = "odograph.db"
+SEALED_NAME: Final = "sealed"
+WAIT_MS: Final = 10_000  # only a recovery after a crash makes a reader wait
+READER_CACHE_KIB: Final = 1024
+WAL_KEPT_BYTES: Final = 8 << 20  # what a burst made of it beyond this is given back
+
+_CHECKED: Final = Struct("<4q")
+
+
+class LogRow(NamedTuple):
+    """One row of the table `block`."""
+
+    seq: int
+    org: int
+    n: int
+    received_ms: int
+    crc: int
+    data: bytes
+
+    @property
+    def last(self) -> int:
+        """The seq of its last fix."""
+        return self.seq + self.n - 1
+
+    @property
+    def seqs(self) -> npt.NDArray[np.int64]:
+        """The seqs of its fixes."""
+        return np.arange(self.seq, self.seq + self.n, dtype=np.int64)
+
+    @property
+    def fixes(self) -> Fixes:
+        """Its fixes."""
+        return fixes_from_bytes(self.data)
+
+    @classmethod
+    def of(cls, seq: int, org: int, received_ms: int, data: bytes) -> LogRow:
+        """The row as it is to be stored."""
+        n = len(data) // FIX_SIZE
+        return cls(seq, org, n, received_ms, _crc(seq, org, n, received_ms, data), data)
+
+
+LOG_COLUMNS: Final = ", ".join(LogRow._fields)
+
+
+def log_rows(connection: apsw.Connection, condition: str, *given: int) -> Iterator[LogRow]:
+    """The rows of the log that meet the condition, each one's checksum compared. Corrupt names the row."""
+    found = connection.execute(f"SELECT {LOG_COLUMNS} FROM block WHERE {condition}", given)  # noqa: S608 - our own words
+    for values in found:
+        row = LogRow(*values)
+        if row.crc != _crc(row.seq, row.org, row.n, row.received_ms, row.data) or len(row.data) != row.n * FIX_SIZE:
+            raise Corrupt(f"{connection.filename}: block {row.seq}: the checksum does not match")
+        yield row
+
+
+def open_for_writing(directory: Path, vfs: str = "") -> apsw.Connection:
+    """The writer's connection; makes what is not there. Corrupt, NewerFormat, UNAVAILABLE.
+
+    Whatever is read through it is on disk: a predecessor that was killed may have left a commit in the page
+    cache only, which the checkpoint makes durable first.
+    """
+    _check_sqlite()
+    (directory / SEALED_NAME).mkdir(parents=True, exist_ok=True)
+    path = directory / FILE_NAME
+    with naming(path):
+        connection = apsw.Connection(str(path), vfs=vfs or None)
+        try:
+            is_ready = _is_ready(path, connection)
+            connection.set_busy_timeout(WAIT_MS)
+            connection.pragma("synchronous", "FULL")
+            connection.pragma("journal_mode", "WAL")
+            connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
+            if not is_ready:
+                _make(connection)
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            sync_directory(directory)
+            sync_directory(directory.parent)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def open_for_reading(directory: Path, vfs: str = "") -> apsw.Connection:
+    """A connection that never writes nor checkpoints. The writer must have opened the database before."""
+    _check_sqlite()
+    path = directory / FILE_NAME
+    with naming(path):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
+        try:
+            connection.set_busy_timeout(WAIT_MS)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.pragma("query_only", 1)
+            connection.pragma("cache_size", -READER_CACHE_KIB)
+            if not _is_ready(path, connection):
+                raise unavailable(f"{path} is empty: no writer has opened it yet.")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def new_epoch() -> str:
+    """A name for the feed that none before had."""
+    return secrets.token_hex(8)
+
+
+def read_state(connection: apsw.Connection) -> tuple[Seq, str]:
+    """`sealed_through` and the epoch. Corrupt when either is not what was written."""
+    sealed_through, epoch, crc = connection.execute("SELECT sealed_through, epoch, crc FROM state").get
+    if _state_crc(sealed_through, epoch) != crc:
+        raise Corrupt(f"{connection.filename}: its state does not match its checksum")
+    return Seq(sealed_through), str(epoch)
+
+
+def write_state(connection: apsw.Connection, sealed_through: int, epoch: str) -> None:
+    """Replace both, within the caller's transaction."""
+    crc = _state_crc(sealed_through, epoch)
+    connection.execute("UPDATE state SET sealed_through = ?, epoch = ?, crc = ?", (sealed_through, epoch, crc))
+
+
+def _state_crc(sealed_through: int, epoch: str) -> int:
+    return zlib.crc32(f"{sealed_through} {epoch}".encode())
+
+
+def _make(connection: apsw.Connection) -> None:
+    with connection:
+        connection.execute(files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))
+        connection.execute("INSERT INTO state VALUES (1, 0, '', 0)")
+        write_state(connection, 0, new_epoch())
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", FORMAT)
+
+
+def _is_ready(path: Path, connection: apsw.Connection) -> bool:
+    """Whether the tables are made. Refuses any other file, and a later format."""
+    made_by, version = connection.pragma("application_id"), connection.pragma("user_version")
+    if made_by == 0 and version == 0 and not connection.pragma("schema_version"):
+        return False
+    if made_by != APPLICATION_ID:
+        raise Corrupt(f"{path}: not a database of Odograph's (its application id is {made_by:#x})")
+    if version > FORMAT:
+        raise NewerFormat(f"{path}: written in format {version}; this version of Odograph reads up to {FORMAT}")
+    return True
+
+
+def _check_sqlite() -> None:
+    if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
+        raise unavailable(f"SQLite {apsw.sqlite_lib_version()} can lose commits; 3.51.3 or later is needed.")
+
+
+def _crc(seq: int, org: int, n: int, received_ms: int, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(_CHECKED.pack(seq, org, n, received_ms)))
