@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from odograph.live.directory import Directory
+from odograph.live.seam import Seam
 from odograph.live.snapshot import Snapshot
 from odograph.live.stretch import Stretch
 from odograph.store.base import Committed, Store
@@ -21,6 +22,7 @@ class Live:
     directory: Directory
     snapshot: Snapshot
     stretch: Stretch
+    seam: Seam
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
     def apply(self, committed: Committed) -> None:
@@ -34,6 +36,7 @@ class Live:
     async def run(self, store: Store) -> None:
         """Follow the store until cancelled."""
         self.snapshot.load(await store.newest())
+        self.stretch.start((await store.status()).head)
         async for committed in store.follow():
             self.apply(committed)
             if committed.is_current:

@@ -1,0 +1,212 @@
+"""Every asset of every org in columns, and which of them carry which tag."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from odograph.live.compact import Hints, Interned, Places, Shelf
+from odograph.live.entity import Entity
+from odograph.model.catalog import Asset
+from odograph.model.ids import AssetId, OrgId, RecordId, render_asset_id
+from odograph.store.base import Record
+
+AssetIds = npt.NDArray[np.uint32]
+"""Numbers of assets, ascending, each once."""
+
+NONE: Final[AssetIds] = np.empty(0, dtype=np.uint32)
+NONE.setflags(write=False)
+
+
+class _Packed(Asset, frozen=True, array_like=True):
+    """An asset's body without its field names and its name, which is in the head: a third of its JSON."""
+
+
+class _Head(msgspec.Struct):
+    name: str
+
+
+_json = msgspec.json.Decoder(Asset)
+_packer = msgspec.msgpack.Encoder()
+_unpacker = msgspec.msgpack.Decoder(_Packed)
+_head = msgspec.json.Decoder(_Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """The assets of one org, all and by tag (directly carried), as of its last change."""
+
+    numbers: AssetIds
+    by_tag: dict[int, AssetIds]
+
+    def tagged(self, tag_ids: Iterable[int]) -> AssetIds:
+        """Those that carry one of these tags."""
+        parts = [self.by_tag[tag] for tag in tag_ids if tag in self.by_tag]
+        if len(parts) == 1:
+            return parts[0]
+        return np.unique(np.concatenate(parts)) if parts else NONE
+
+
+def names_of(body: Asset) -> Iterator[str]:
+    """What an asset can be called besides its id: external ids as `key:value`, and the two automatic ones."""
+    for key, value in body.external_ids.items():
+        yield f"{key}:{value}"
+    if body.vin:
+        yield f"samsara.vin:{body.vin}"
+    if body.serial:
+        yield f"samsara.serial:{body.serial}"
+
+
+class Assets:
+    """Looked up by record id, number or name; listed by number."""
+
+    def __init__(self) -> None:
+        self._shelf = Shelf()
+        self._numbers = array("I")
+        self._heads = array("H")  # how much of the slot's bytes is the head; the packed body follows
+        self._tag_sets = array("i")
+        self._places = Places()
+        self._names = Hints()
+        self._sets: Interned[tuple[int, ...]] = Interned()
+        self._rolls: dict[OrgId, Roll] = {}
+
+    def put(self, record: Record) -> None:
+        """Take in a living record, unless a newer state of it is here."""
+        assert record.body is not None
+        shelf, slot = self._shelf, self._shelf.places.find(record.id)
+        if slot >= 0:
+            if shelf.revs[slot] >= record.rev:
+                return
+            self._unlink(slot)
+        else:
+            slot = shelf.take(record.id)
+        self._link(slot, record, _json.decode(record.body))
+
+    def drop(self, record_id: RecordId) -> None:
+        """Forget a record; nothing happens where it is unknown."""
+        slot = self._shelf.places.find(record_id)
+        if slot >= 0:
+            self._unlink(slot)
+            self._shelf.free(slot)
+
+    def _link(self, slot: int, record: Record, body: Asset) -> None:
+        if slot == len(self._numbers):
+            self._numbers.append(0)
+            self._heads.append(0)
+            self._tag_sets.append(0)
+        name = msgspec.json.encode(body.name)
+        head = b'{"id":"%b","name":%b' % (render_asset_id(AssetId(body.number)).encode(), name)
+        number, _, *rest = msgspec.structs.astuple(body)
+        packed = _packer.encode(_Packed(number, "", *rest))
+        self._shelf.fill(slot, record.org, record.rev, head + packed)
+        self._numbers[slot], self._heads[slot] = body.number, len(head)
+        self._tag_sets[slot] = self._sets.hold(body.tag_ids)
+        self._places.put(body.number, slot)
+        for text in names_of(body):
+            self._names.add(_code(record.org, text), slot)
+        self._rolls.pop(record.org, None)
+
+    def _unlink(self, slot: int) -> None:
+        org, body = OrgId(self._shelf.orgs[slot]), self._body(slot)
+        for text in names_of(body):
+            self._names.drop(_code(org, text), slot)
+        self._places.drop(body.number)
+        self._sets.release(self._tag_sets[slot])
+        self._rolls.pop(org, None)
+
+    def _body(self, slot: int) -> Asset:
+        head = self._shelf.body(slot, 0, self._heads[slot])
+        packed = _unpacker.decode(self._shelf.body(slot, self._heads[slot]))
+        number, _, *rest = msgspec.structs.astuple(packed)
+        return Asset(number, _head.decode(head + b"}").name, *rest)
+
+    def _entity(self, slot: int) -> Entity[Asset]:
+        shelf = self._shelf
+        return Entity(OrgId(shelf.orgs[slot]), RecordId(shelf.ids[slot]), shelf.revs[slot], self._body(slot))
+
+    def find(self, org: OrgId, record_id: RecordId) -> Entity[Asset] | None:
+        """By its record id, within its org."""
+        slot = self._shelf.places.find(record_id)
+        return self._entity(slot) if slot >= 0 and self._shelf.orgs[slot] == org else None
+
+    def find_by_number(self, org: OrgId, number: AssetId) -> Entity[Asset] | None:
+        """By the number that the log knows it by, within its org."""
+        slot = self._places.find(number)
+        return self._entity(slot) if slot >= 0 and self._shelf.orgs[slot] == org else None
+
+    def find_by_name(self, org: OrgId, text: str) -> Entity[Asset] | None:
+        """By an external id `key:value`, `samsara.vin:…` or `samsara.serial:…`.
+
+        Vehicles can share a VIN by mistake: then the one with the lowest number is meant.
+        """
+        found = [
+            entity
+            for slot in self._names.find(_code(org, text))
+            if (entity := self._entity(slot)).org == org and text in names_of(entity.body)
+        ]
+        return min(found, key=lambda entity: entity.body.number, default=None)
+
+    def org_of(self, number: AssetId) -> OrgId | None:
+        """Whose asset this is; None for a number that no living asset has."""
+        slot = self._places.find(number)
+        return OrgId(self._shelf.orgs[slot]) if slot >= 0 else None
+
+    def number_of(self, asset_id: int) -> AssetId | None:
+        """The asset that a device's `asset_id` means, while it lives."""
+        return AssetId(asset_id) if self._places.find(asset_id) >= 0 else None
+
+    def head(self, number: AssetId) -> bytes | None:
+        """`{"id":"…","name":"…"`, encoded once, for answers to go on from; None once it is deleted."""
+        slot = self._places.find(number)
+        return bytes(self._shelf.body(slot, 0, self._heads[slot])) if slot >= 0 else None
+
+    def list_(self, org: OrgId, after: int = 0, limit: int | None = None) -> list[Entity[Asset]]:
+        """Of one org, by number, those with number > `after`, at most `limit`."""
+        numbers = self.roll(org).numbers
+        start = int(np.searchsorted(numbers, after, side="right"))
+        end = None if limit is None else start + limit
+        return [self._entity(self._places.find(number)) for number in numbers[start:end].tolist()]
+
+    def roll(self, org: OrgId) -> Roll:
+        """All assets of an org and who carries which tag; made when first asked for after a change."""
+        roll = self._rolls.get(org)
+        if roll is None:
+            roll = self._rolls[org] = self._call_roll(org)
+        return roll
+
+    def _call_roll(self, org: OrgId) -> Roll:
+        slots = np.flatnonzero(np.frombuffer(self._shelf.orgs, dtype=np.int32) == org)
+        numbers = np.frombuffer(self._numbers, dtype=np.uint32)[slots]
+        sets = np.frombuffer(self._tag_sets, dtype=np.int32)[slots]
+        parts: dict[int, list[AssetIds]] = {}
+        for code, part in _groups(sets, numbers):
+            for tag in set(self._sets[code]):
+                parts.setdefault(tag, []).append(part)
+        by_tag = {tag: _sorted(np.concatenate(some)) for tag, some in parts.items()}
+        return Roll(_sorted(numbers), by_tag)
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(np.frombuffer(self._shelf.orgs, dtype=np.int32) >= 0))
+
+
+def _code(org: OrgId, text: str) -> int:
+    return hash((org, text)) & 0xFFFF_FFFF
+
+
+def _sorted(numbers: AssetIds) -> AssetIds:
+    numbers = np.sort(numbers)
+    numbers.setflags(write=False)
+    return numbers
+
+
+def _groups(codes: npt.NDArray[np.int32], numbers: AssetIds) -> Iterator[tuple[int, AssetIds]]:
+    """`numbers` split by equal `codes`, which is parallel to them."""
+    order = np.argsort(codes, kind="stable")
+    distinct, starts = np.unique(codes[order], return_index=True)
+    return zip(distinct.tolist(), np.split(numbers[order], starts[1:]), strict=False)

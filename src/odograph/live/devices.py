@@ -1,0 +1,146 @@
+"""Every device of every org in columns, found by its key or by what it calls itself."""
+
+from __future__ import annotations
+
+import hmac
+from array import array
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from odograph.live.compact import Hints, Shelf
+from odograph.live.entity import Entity
+from odograph.model.catalog import Device
+from odograph.model.ids import AssetId, OrgId, RecordId
+from odograph.store.base import Record
+
+HASH_SIZE: Final = 32
+NO_KEY: Final = bytes(HASH_SIZE)
+
+
+class _Packed(Device, frozen=True, array_like=True):
+    """A device's body without its field names and its key's hash, which has a column."""
+
+
+_json = msgspec.json.Decoder(Device)
+_packer = msgspec.msgpack.Encoder()
+_unpacker = msgspec.msgpack.Decoder(_Packed)
+
+
+class Devices:
+    """Looked up by record id, key hash or device id; listed by record id."""
+
+    def __init__(self) -> None:
+        self._shelf = Shelf()
+        self._hashes = bytearray()
+        self._assets = array("q")
+        self._keys = Hints()
+        self._names = Hints()
+
+    def put(self, record: Record) -> None:
+        """Take in a living record, unless a newer state of it is here."""
+        assert record.body is not None
+        shelf, slot = self._shelf, self._shelf.places.find(record.id)
+        if slot >= 0:
+            if shelf.revs[slot] >= record.rev:
+                return
+            self._unlink(slot)
+        else:
+            slot = shelf.take(record.id)
+        self._link(slot, record, _json.decode(record.body))
+
+    def drop(self, record_id: RecordId) -> None:
+        """Forget a record; nothing happens where it is unknown."""
+        slot = self._shelf.places.find(record_id)
+        if slot >= 0:
+            self._unlink(slot)
+            self._assets[slot] = 0
+            self._shelf.free(slot)
+
+    def _link(self, slot: int, record: Record, body: Device) -> None:
+        if slot == len(self._assets):
+            self._assets.append(0)
+            self._hashes.extend(NO_KEY)
+        key_hash = bytes.fromhex(body.key_hash) or NO_KEY
+        self._hashes[slot * HASH_SIZE : (slot + 1) * HASH_SIZE] = key_hash
+        self._assets[slot] = body.asset_id
+        bare = msgspec.structs.replace(body, key_hash="")
+        packed = _packer.encode(_Packed(*msgspec.structs.astuple(bare)))
+        self._shelf.fill(slot, record.org, record.rev, packed)
+        if key_hash != NO_KEY:
+            self._keys.add(_key_code(key_hash), slot)
+        if body.device_id:
+            self._names.add(_name_code(body.device_id), slot)
+
+    def _unlink(self, slot: int) -> None:
+        body = self._body(slot)
+        if body.key_hash:
+            self._keys.drop(_key_code(self._hash(slot)), slot)
+        if body.device_id:
+            self._names.drop(_name_code(body.device_id), slot)
+
+    def _hash(self, slot: int) -> bytes:
+        return bytes(self._hashes[slot * HASH_SIZE : (slot + 1) * HASH_SIZE])
+
+    def _body(self, slot: int) -> Device:
+        bare = Device(*msgspec.structs.astuple(_unpacker.decode(self._shelf.body(slot))))
+        key_hash = self._hash(slot)
+        return bare if key_hash == NO_KEY else msgspec.structs.replace(bare, key_hash=key_hash.hex())
+
+    def _entity(self, slot: int) -> Entity[Device]:
+        shelf = self._shelf
+        return Entity(OrgId(shelf.orgs[slot]), RecordId(shelf.ids[slot]), shelf.revs[slot], self._body(slot))
+
+    def find(self, org: OrgId, record_id: RecordId) -> Entity[Device] | None:
+        """By its record id, within its org."""
+        slot = self._shelf.places.find(record_id)
+        return self._entity(slot) if slot >= 0 and self._shelf.orgs[slot] == org else None
+
+    def find_by_key(self, key_hash: bytes) -> Entity[Device] | None:
+        """By the SHA-256 (32 bytes) of its key, over all orgs, disabled ones included.
+
+        The table is addressed by the hash, and the last step compares in constant time: how long it takes
+        tells nothing about any key.
+        """
+        if key_hash == NO_KEY:
+            return None
+        for slot in self._keys.find(_key_code(key_hash)):
+            if hmac.compare_digest(self._hash(slot), key_hash):
+                return self._entity(slot)
+        return None
+
+    def list_by_device_id(self, device_id: str) -> list[Entity[Device]]:
+        """Those that call themselves so, over all orgs, by record id: none, one, or one an org."""
+        found = [self._entity(slot) for slot in self._names.find(_name_code(device_id))]
+        same = [entity for entity in found if entity.body.device_id == device_id]
+        return sorted(same, key=lambda entity: entity.id)
+
+    def find_by_device_id(self, org: OrgId, device_id: str) -> Entity[Device] | None:
+        """The one of this org that calls itself so."""
+        return next((one for one in self.list_by_device_id(device_id) if one.org == org), None)
+
+    def list_of_asset(self, org: OrgId, asset_id: AssetId) -> list[Entity[Device]]:
+        """Those mounted on the asset with this number. Scans a column: not for every request."""
+        slots = np.flatnonzero(np.frombuffer(self._assets, dtype=np.int64) == asset_id).tolist()
+        return [one for slot in slots if (one := self._entity(slot)).org == org] if asset_id else []
+
+    def list_(self, org: OrgId, after: int = 0, limit: int | None = None) -> list[Entity[Device]]:
+        """Of one org, by record id, those with id > `after`, at most `limit`."""
+        slots = np.flatnonzero(np.frombuffer(self._shelf.orgs, dtype=np.int32) == org)
+        ids = np.frombuffer(self._shelf.ids, dtype=np.int64)[slots]
+        order = np.argsort(ids)
+        start = int(np.searchsorted(ids[order], after, side="right"))
+        end = None if limit is None else start + limit
+        return [self._entity(slot) for slot in slots[order[start:end]].tolist()]
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(np.frombuffer(self._shelf.orgs, dtype=np.int32) >= 0))
+
+
+def _key_code(key_hash: bytes) -> int:
+    return int.from_bytes(key_hash[:4])
+
+
+def _name_code(device_id: str) -> int:
+    return hash(device_id) & 0xFFFF_FFFF

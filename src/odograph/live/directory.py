@@ -1,0 +1,212 @@
+"""The catalogue in memory: every look-up that a request or a device needs, without a query."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from odograph.errors import invalid
+from odograph.live.assets import NONE, AssetIds, Assets
+from odograph.live.devices import Devices
+from odograph.live.entity import Entity, Few
+from odograph.live.tags import Tags
+from odograph.model.access import SCOPES_BY_LABEL, Principal
+from odograph.model.catalog import Asset, Counter, Knock, Org, Tag, Token
+from odograph.model.ids import AssetId, OrgId, RecordId, TagId, parse_asset_id
+from odograph.store.base import INSTALL, Record
+
+
+class _Shelf(Protocol):
+    def put(self, record: Record) -> None: ...
+    def drop(self, record_id: RecordId) -> None: ...
+
+
+class Orgs(Few[Org]):
+    """The tenants; their records lie in the org INSTALL, and a record's id is the OrgId."""
+
+    def __init__(self) -> None:
+        super().__init__(Org)
+        self._by_enrolment: dict[bytes, RecordId] = {}
+
+    def changed(self, old: Entity[Org] | None, new: Entity[Org] | None) -> None:
+        """Keep the enrolment keys in step."""
+        if old is not None and old.body.enrolment_hash:
+            self._by_enrolment.pop(bytes.fromhex(old.body.enrolment_hash), None)
+        if new is not None and new.body.enrolment_hash:
+            self._by_enrolment[bytes.fromhex(new.body.enrolment_hash)] = new.id
+
+    def find_org(self, org: OrgId) -> Entity[Org] | None:
+        """By its id."""
+        return self.find(INSTALL, RecordId(org))
+
+    def find_by_enrolment(self, key_hash: bytes) -> Entity[Org] | None:
+        """The org whose enrolment key has this SHA-256 (32 bytes), while it has self-registration on."""
+        record_id = self._by_enrolment.get(key_hash)
+        org = None if record_id is None else self.find(INSTALL, record_id)
+        if org is None or not hmac.compare_digest(bytes.fromhex(org.body.enrolment_hash), key_hash):
+            return None
+        return org if org.body.self_registration else None
+
+
+class Tokens(Few[Token]):
+    """API tokens, each beside the Principal it stands for."""
+
+    def __init__(self) -> None:
+        super().__init__(Token)
+        self._by_hash: dict[bytes, tuple[Entity[Token], Principal]] = {}
+
+    def changed(self, old: Entity[Token] | None, new: Entity[Token] | None) -> None:
+        """Keep the secrets in step."""
+        if old is not None:
+            self._by_hash.pop(bytes.fromhex(old.body.secret_hash), None)
+        if new is not None:
+            self._by_hash[bytes.fromhex(new.body.secret_hash)] = (new, principal_of(new))
+
+    def principal(self, secret_hash: bytes, now_ms: int) -> Principal | None:
+        """Who holds the token with this SHA-256 (32 bytes); None where it is unknown or has expired.
+
+        Found by the hash and compared in constant time: how long it takes tells nothing about any token.
+        """
+        known = self._by_hash.get(secret_hash)
+        if known is None:
+            return None
+        token, principal = known
+        if not hmac.compare_digest(bytes.fromhex(token.body.secret_hash), secret_hash):
+            return None
+        return None if 0 < token.body.expires_ms <= now_ms else principal
+
+
+def principal_of(token: Entity[Token]) -> Principal:
+    """What a token may do; scopes of a later version, which we don't know, give nothing."""
+    labels = token.body.scopes
+    return Principal(
+        org=token.org,
+        scopes=frozenset(SCOPES_BY_LABEL[label] for label in labels if label in SCOPES_BY_LABEL),
+        token=token.id,
+        tag_ids=frozenset(TagId(tag) for tag in token.body.tag_ids) or None,
+    )
+
+
+class Directory:
+    """All living records, by kind. Only `apply` changes it, and never while a reader runs."""
+
+    def __init__(self) -> None:
+        self.orgs = Orgs()
+        self.tokens = Tokens()
+        self.assets = Assets()
+        self.tags = Tags()
+        self.devices = Devices()
+        self.knocks: Few[Knock] = Few(Knock)
+        self.counters: Few[Counter] = Few(Counter)
+        self.rev = 0
+        """Of the newest record taken in: whatever was derived from the directory holds while it stays."""
+        self._gone: set[RecordId] = set()
+        self._shelves: dict[str, _Shelf] = {
+            "org": self.orgs,
+            "token": self.tokens,
+            "asset": self.assets,
+            "tag": self.tags,
+            "device": self.devices,
+            "knock": self.knocks,
+            "counter": self.counters,
+        }
+
+    def apply(self, records: Sequence[Record]) -> None:
+        """Take in what was written: twice does no harm, nor does an older state after a newer one.
+
+        Kinds that this version doesn't know are left alone.
+        """
+        for record in records:
+            shelf = self._shelves.get(record.kind)
+            if shelf is None or record.id in self._gone:
+                continue
+            if record.body is None:
+                self._gone.add(record.id)
+                shelf.drop(record.id)
+            else:
+                shelf.put(record)
+            self.rev = max(self.rev, record.rev)
+
+    def find_asset(self, org: OrgId, text: str) -> Entity[Asset] | None:
+        """By its public id or a name `key:value`, as both stand in paths."""
+        if ":" in text:
+            return self.assets.find_by_name(org, text)
+        number = parse_asset_id(text)
+        return None if number is None else self.assets.find_by_number(org, number)
+
+    def find_tag(self, org: OrgId, text: str) -> Entity[Tag] | None:
+        """By its id or a name `key:value`, as both stand in paths."""
+        if ":" in text:
+            return self.tags.find_by_name(org, text)
+        return self.tags.find_by_number(org, TagId(int(text))) if _is_number(text) else None
+
+    def find_external(self, org: OrgId, text: str) -> Entity[Asset] | Entity[Tag] | None:
+        """Whoever holds the external id `key:value`, of whichever kind: a pair is unique in an org."""
+        return self.assets.find_by_name(org, text) or self.tags.find_by_name(org, text)
+
+    def select(
+        self,
+        principal: Principal,
+        tag_ids: Sequence[str] = (),
+        parent_tag_ids: Sequence[str] = (),
+        vehicle_ids: Sequence[str] = (),
+    ) -> AssetIds | None:
+        """The assets that a request means, ascending; None for every asset of the org.
+
+        The filters are united, an id that is not known adds nothing, and a token with tags sees of it only
+        what carries one of them now. INVALID for an id that could never be one.
+        """
+        roll = self.assets.roll(principal.org)
+        mine = None if principal.tag_ids is None else roll.tagged(principal.tag_ids)
+        if not (tag_ids or parent_tag_ids or vehicle_ids):
+            return mine
+        org = principal.org
+        wanted = self._tag_ids(org, "tagIds", tag_ids)
+        wanted |= self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
+        chosen = _united(roll.tagged(wanted), self._numbers(org, vehicle_ids))
+        return chosen if mine is None else np.intersect1d(chosen, mine, assume_unique=True)
+
+    def sees(self, principal: Principal, number: AssetId) -> bool:
+        """Whether this asset is among what `select` gives without filters."""
+        if self.assets.org_of(number) != principal.org:
+            return False
+        mine = self.select(principal)
+        if mine is None:
+            return True
+        place = int(np.searchsorted(mine, number))
+        return place < len(mine) and int(mine[place]) == number
+
+    def _tag_ids(self, org: OrgId, field: str, texts: Sequence[str]) -> set[TagId]:
+        for text in texts:
+            _check_id(field, text)
+        return {TagId(tag.body.number) for text in texts if (tag := self.find_tag(org, text)) is not None}
+
+    def _numbers(self, org: OrgId, texts: Sequence[str]) -> AssetIds:
+        numbers = {number for text in texts if (number := self._number(org, text)) is not None}
+        return np.array(sorted(numbers), dtype=np.uint32) if numbers else NONE
+
+    def _number(self, org: OrgId, text: str) -> AssetId | None:
+        _check_id("vehicleIds", text)
+        if ":" in text:
+            asset = self.assets.find_by_name(org, text)
+            return None if asset is None else AssetId(asset.body.number)
+        number = parse_asset_id(text)
+        return number if number is not None and self.assets.org_of(number) == org else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 20
+
+
+def _check_id(field: str, text: str) -> None:
+    if ":" not in text and not (text.isascii() and text.isdigit()):
+        raise invalid(f"{field}: {text[:40]!r} is not an id: give digits, or an external id as key:value.")
+
+
+def _united(some: AssetIds, others: AssetIds) -> AssetIds:
+    if not len(some):
+        return others
+    return np.union1d(some, others) if len(others) else some
