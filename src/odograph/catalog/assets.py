@@ -1,0 +1,161 @@
+"""Vehicles: made, changed and deleted, with what their fields may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from odograph.catalog import fields as check
+from odograph.catalog.changes import Catalog, Plan, delete, found, put, take_numbers, written
+from odograph.errors import invalid
+from odograph.live.directory import Directory
+from odograph.live.entity import Entity
+from odograph.model.catalog import Asset
+from odograph.model.ids import MAX_ASSETS, AssetId, OrgId, TagId
+from odograph.store.base import Change
+
+TYPES: Final = ("vehicle",)
+"""What can be followed so far."""
+
+
+class AssetFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for: UNSET keeps a field as it is (as it begins, for a new vehicle), None empties it."""
+
+    name: str | UnsetType | None = UNSET
+    type: str | UnsetType | None = UNSET
+    vin: str | UnsetType | None = UNSET
+    license_plate: str | UnsetType | None = UNSET
+    serial: str | UnsetType | None = UNSET
+    make: str | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
+    year: int | UnsetType | None = UNSET
+    notes: str | UnsetType | None = UNSET
+    tag_ids: Sequence[str] | UnsetType | None = UNSET
+    external_ids: Mapping[str, object] | UnsetType | None = UNSET
+
+
+async def create(
+    catalog: Catalog, org: OrgId, fields: AssetFields, tag_limit: frozenset[TagId] | None = None
+) -> Entity[Asset]:
+    """A new vehicle. `tag_limit` is the principal's `tag_ids`: it must carry one of them.
+
+    INVALID names the field that can't be kept; CONFLICT when the install has no numbers left.
+    """
+
+    def plan() -> Plan[Entity[Asset]]:
+        numbers, counting = number_assets(catalog.directory, 1)
+        body = new_body(catalog, org, numbers[0], fields)
+        check.check_within_tags(tag_limit, body.tag_ids)
+        return Plan([put(None, org, body), counting], lambda records: written(records[0], body))
+
+    return await catalog.change(plan)
+
+
+async def update(
+    catalog: Catalog, org: OrgId, number: AssetId, fields: AssetFields, tag_limit: frozenset[TagId] | None = None
+) -> Entity[Asset]:
+    """Put the given fields in. External ids are merged by key; tags are replaced whole.
+
+    NOT_FOUND, also for a vehicle that `tag_limit` hides; INVALID names the field that can't be kept.
+    """
+
+    def plan() -> Plan[Entity[Asset]]:
+        old = get(catalog.directory, org, number, tag_limit)
+        body = changed_body(catalog, org, old, fields)
+        if body == old.body:
+            return Plan([], lambda _: old)
+        check.check_within_tags(tag_limit, body.tag_ids)
+        return Plan([put(old, org, body)], lambda records: written(records[0], body))
+
+    return await catalog.change(plan)
+
+
+async def remove(catalog: Catalog, org: OrgId, number: AssetId, tag_limit: frozenset[TagId] | None = None) -> None:
+    """Delete a vehicle and the devices mounted on it, whose keys end with it. Its fixes stay in the log.
+
+    NOT_FOUND, also for a vehicle that `tag_limit` hides.
+    """
+
+    def plan() -> Plan[None]:
+        old = get(catalog.directory, org, number, tag_limit)
+        mounted = catalog.directory.devices.list_of_asset(org, number)
+        return Plan([delete(old), *map(delete, mounted)], lambda _: None)
+
+    await catalog.change(plan)
+
+
+def get(
+    directory: Directory, org: OrgId, number: AssetId, tag_limit: frozenset[TagId] | None = None
+) -> Entity[Asset]:
+    """A vehicle by its number; NOT_FOUND, also for one that `tag_limit` hides."""
+    entity = found(directory.assets.find_by_number(org, number), "vehicle")
+    is_hidden = tag_limit is not None and tag_limit.isdisjoint(map(TagId, entity.body.tag_ids))
+    return found(None if is_hidden else entity, "vehicle")
+
+
+def number_assets(directory: Directory, count: int) -> tuple[range, Change]:
+    """Numbers for `count` new vehicles, and the change that takes them for good."""
+    return take_numbers(directory, "assets", count, MAX_ASSETS)
+
+
+def new_body(catalog: Catalog, org: OrgId, number: int, fields: AssetFields) -> Asset:
+    """The body of a vehicle that doesn't exist yet."""
+    now_ms = catalog.clock.now_ms()
+    blank = Asset(number=number, name="", created_ms=now_ms, updated_ms=now_ms)
+    return _checked(catalog.directory, org, None, blank, fields)
+
+
+def changed_body(catalog: Catalog, org: OrgId, old: Entity[Asset], fields: AssetFields) -> Asset:
+    """The next body of a vehicle; equal to the last one when nothing changes."""
+    body = _checked(catalog.directory, org, old.id, old.body, fields)
+    if body == old.body:
+        return body
+    return msgspec.structs.replace(body, updated_ms=catalog.clock.now_ms())
+
+
+def _checked(directory: Directory, org: OrgId, record_id: int | None, old: Asset, fields: AssetFields) -> Asset:
+    texts = {
+        field: check.text(spoken, value, most, may_break=field == "notes")
+        for field, spoken, most in _TEXTS
+        if not isinstance(value := getattr(fields, field), UnsetType)
+    }
+    body = msgspec.structs.replace(old, **texts)
+    if not isinstance(fields.type, UnsetType):
+        body = msgspec.structs.replace(body, type=_type(fields.type))
+    if not isinstance(fields.vin, UnsetType):
+        body = msgspec.structs.replace(body, vin=check.vin(fields.vin))
+    if not isinstance(fields.year, UnsetType):
+        body = msgspec.structs.replace(body, year=check.year(fields.year))
+    if not isinstance(fields.tag_ids, UnsetType):
+        body = msgspec.structs.replace(body, tag_ids=check.tag_ids(directory, org, fields.tag_ids))
+    if not isinstance(fields.external_ids, UnsetType):
+        pairs = check.external_ids(old.external_ids, fields.external_ids)
+        check.check_external_ids_free(directory, org, record_id, pairs)
+        body = msgspec.structs.replace(body, external_ids=pairs)
+    return msgspec.structs.replace(body, name=_name(fields.name, body))
+
+
+_TEXTS: Final = (
+    ("license_plate", "licensePlate", check.MAX_PLATE),
+    ("serial", "serialNumber", check.MAX_NAME),
+    ("make", "make", check.MAX_NAME),
+    ("model", "model", check.MAX_NAME),
+    ("notes", "notes", check.MAX_NOTES),
+)
+"""Fields of plain text: ours, as the outside calls them, and how long they may be."""
+
+
+def _name(asked: str | UnsetType | None, body: Asset) -> str:
+    """A vehicle always has a name: the serial where none was given, else whatever else tells it from others."""
+    wanted = body.name if isinstance(asked, UnsetType) else asked or ""
+    wanted = wanted.strip() or body.serial or body.license_plate or body.vin or f"Vehicle {body.number}"
+    return check.name("name", wanted)
+
+
+def _type(asked: str | None) -> str:
+    if asked in {None, *TYPES}:
+        return asked or TYPES[0]
+    raise invalid(f"type: {str(asked)[:40]!r} can't be followed yet; allowed: {', '.join(TYPES)}.")

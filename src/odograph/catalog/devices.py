@@ -1,0 +1,150 @@
+"""Devices: mounted on vehicles, let in by key, by network or, where the operator says so, by id alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from odograph.catalog import fields as check
+from odograph.catalog.assets import get as get_asset
+from odograph.catalog.changes import Catalog, Plan, delete, found, put, written
+from odograph.catalog.secrets import hex_digest, new_key
+from odograph.errors import invalid
+from odograph.live.directory import Directory
+from odograph.live.entity import Entity
+from odograph.model.catalog import Device
+from odograph.model.ids import AssetId, OrgId, RecordId
+
+
+class DeviceFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for: UNSET keeps a field as it is (as it begins, for a new device), None empties it."""
+
+    name: str | UnsetType | None = UNSET
+    asset_id: AssetId | UnsetType | None = UNSET
+    device_id: str | UnsetType | None = UNSET
+    protocol: str | UnsetType | None = UNSET
+    is_enabled: bool | UnsetType = UNSET
+    is_forwarder: bool | UnsetType = UNSET
+    networks: Sequence[str] | UnsetType | None = UNSET
+    trust_id: bool | UnsetType = UNSET
+
+
+async def add(
+    catalog: Catalog, org: OrgId, fields: DeviceFields, *, with_key: bool = True
+) -> tuple[Entity[Device], str | None]:
+    """A new device and its key, which is shown this once and kept as a hash; None where it gets none.
+
+    Without a key it needs a device id, by which a network, the operator's trust or a forwarder lets it in.
+    NOT_FOUND for the vehicle, or INVALID naming the field.
+    """
+    key = new_key() if with_key else None
+
+    def plan() -> Plan[tuple[Entity[Device], str | None]]:
+        body = new_body(catalog, org, fields, key)
+        return Plan([put(None, org, body)], lambda records: (written(records[0], body), key))
+
+    return await catalog.change(plan)
+
+
+async def update(catalog: Catalog, org: OrgId, device: RecordId, fields: DeviceFields) -> Entity[Device]:
+    """Put the given fields in. NOT_FOUND for device or vehicle, or INVALID naming the field."""
+
+    def plan() -> Plan[Entity[Device]]:
+        old = get(catalog.directory, org, device)
+        body = _checked(catalog.directory, org, old, old.body, fields)
+        if body == old.body:
+            return Plan([], lambda _: old)
+        return Plan([put(old, org, body)], lambda records: written(records[0], body))
+
+    return await catalog.change(plan)
+
+
+async def rotate_key(catalog: Catalog, org: OrgId, device: RecordId) -> tuple[Entity[Device], str]:
+    """Give a device a new key, shown this once; the old one ends at once. NOT_FOUND where there is no such."""
+    key = new_key()
+
+    def plan() -> Plan[tuple[Entity[Device], str]]:
+        old = get(catalog.directory, org, device)
+        body = msgspec.structs.replace(old.body, key_hash=hex_digest(key))
+        return Plan([put(old, org, body)], lambda records: (written(records[0], body), key))
+
+    return await catalog.change(plan)
+
+
+async def remove(catalog: Catalog, org: OrgId, device: RecordId) -> None:
+    """Delete a device; its key ends with it. NOT_FOUND where there is no such."""
+
+    def plan() -> Plan[None]:
+        return Plan([delete(get(catalog.directory, org, device))], lambda _: None)
+
+    await catalog.change(plan)
+
+
+def get(directory: Directory, org: OrgId, device: RecordId) -> Entity[Device]:
+    """A device by its id, or NOT_FOUND."""
+    return found(directory.devices.find(org, device), "device")
+
+
+def new_body(catalog: Catalog, org: OrgId, fields: DeviceFields, key: str | None) -> Device:
+    """The body of a device that doesn't exist yet, with the hash of its key if it gets one."""
+    blank = Device(name="", created_ms=catalog.clock.now_ms(), key_hash="" if key is None else hex_digest(key))
+    return _checked(catalog.directory, org, None, blank, fields)
+
+
+def fresh_body(name: str, asset: int, now_ms: int, *, device_id: str = "", key: str | None = None) -> Device:
+    """The body of a device for a vehicle that is made in the same commit; checked by whoever calls."""
+    key_hash = "" if key is None else hex_digest(key)
+    return Device(name=name, created_ms=now_ms, asset_id=asset, device_id=device_id, key_hash=key_hash)
+
+
+def check_device_id(directory: Directory, org: OrgId, device_id: str | None, holder: RecordId | None = None) -> str:
+    """A device id that no other device of the org has; INVALID else. `holder` is the device's own record id."""
+    device_id = check.text("deviceId", device_id, check.MAX_DEVICE_ID)
+    other = directory.devices.find_by_device_id(org, device_id) if device_id else None
+    if other is not None and other.id != holder:
+        raise invalid(f"deviceId: {device_id!r} already belongs to device {other.body.name!r}; it must be unique.")
+    return device_id
+
+
+def _checked(
+    directory: Directory, org: OrgId, old: Entity[Device] | None, body: Device, fields: DeviceFields
+) -> Device:
+    if not isinstance(fields.asset_id, UnsetType):
+        if fields.asset_id is not None:
+            get_asset(directory, org, fields.asset_id)
+        body = msgspec.structs.replace(body, asset_id=fields.asset_id or 0)
+    if not isinstance(fields.device_id, UnsetType):
+        holder = None if old is None else old.id
+        device_id = check_device_id(directory, org, fields.device_id, holder)
+        body = msgspec.structs.replace(body, device_id=device_id)
+    if not isinstance(fields.protocol, UnsetType):
+        body = msgspec.structs.replace(body, protocol=check.protocol(fields.protocol))
+    if not isinstance(fields.networks, UnsetType):
+        body = msgspec.structs.replace(body, networks=check.networks(fields.networks or ()))
+    given = {
+        field: value
+        for field in ("is_enabled", "is_forwarder", "trust_id")
+        if not isinstance(value := getattr(fields, field), UnsetType)
+    }
+    body = msgspec.structs.replace(body, **given)
+    return _sound(msgspec.structs.replace(body, name=_name(directory, org, fields.name, body)))
+
+
+def _sound(body: Device) -> Device:
+    """Refuse what could never deliver anything, or would deliver for the wrong vehicle."""
+    if not body.key_hash and not body.device_id:
+        raise invalid("deviceId: is empty; a device without a key needs one to be known by.")
+    if body.is_forwarder and body.asset_id:
+        raise invalid("assetId: a forwarder delivers for other devices; it can't be mounted on a vehicle itself.")
+    if body.is_forwarder and not body.key_hash:
+        raise invalid("isForwarder: a forwarder needs a key.")
+    return body
+
+
+def _name(directory: Directory, org: OrgId, asked: str | UnsetType | None, body: Device) -> str:
+    """What was asked for, else what the vehicle is called, else what the device calls itself."""
+    wanted = body.name if isinstance(asked, UnsetType) else (asked or "").strip()
+    asset = directory.assets.find_by_number(org, AssetId(body.asset_id))
+    return check.name("name", wanted or (asset.body.name if asset else "") or body.device_id or "device")

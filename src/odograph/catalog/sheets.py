@@ -1,0 +1,134 @@
+"""A list of vehicles as people keep them: CSV in, with any usual header; keys out."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from odograph.errors import invalid
+
+MAX_ROWS: Final = 50_000
+_SEPARATORS: Final = ",;\t"
+_COLUMNS: Final[Mapping[str, str]] = {
+    "name": "name",
+    "vehicle": "name",
+    "plate": "license_plate",
+    "licenseplate": "license_plate",
+    "vin": "vin",
+    "serial": "serial",
+    "serialnumber": "serial",
+    "make": "make",
+    "model": "model",
+    "year": "year",
+    "notes": "notes",
+    "externalid": "external_ids",
+    "externalids": "external_ids",
+    "deviceid": "device_id",
+    "device": "device_id",
+    "imei": "device_id",
+    "tag": "tags",
+    "tags": "tags",
+}
+"""Headers in lower case without blanks and underscores, and the field each one means."""
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the list; an empty field says nothing about the vehicle.
+
+    `external_ids` holds `key:value`, `tags` names or ids.
+    """
+
+    line: int
+    name: str = ""
+    license_plate: str = ""
+    vin: str = ""
+    serial: str = ""
+    make: str = ""
+    model: str = ""
+    year: str = ""
+    notes: str = ""
+    device_id: str = ""
+    external_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+def parse_rows(data: bytes) -> list[Row]:
+    """The rows of a CSV file (UTF-8; comma, semicolon or tab).
+
+    Several tags or external ids in one cell stand between `;` or `|`. INVALID for another encoding, a header
+    without known columns, or more than MAX_ROWS rows.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise invalid(f"line {line}: is not UTF-8; save the list as CSV in UTF-8.") from None
+    first = text.split("\n", 1)[0]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=first.count), strict=True)
+    try:
+        return _rows((reader.line_num, cells) for cells in reader)
+    except csv.Error as error:
+        raise invalid(f"line {reader.line_num}: is not CSV: {error}.") from None
+
+
+def keys_csv(made: Iterable[tuple[str, str, str, str]]) -> str:
+    """(id, name, device id, key) of new devices as CSV with a header."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(("id", "name", "device_id", "key"))
+    writer.writerows(made)
+    return out.getvalue()
+
+
+def _rows(lines: Iterator[tuple[int, list[str]]]) -> list[Row]:
+    _, titles = next(lines, (1, []))
+    columns = [_column(title) for title in titles]
+    if not columns:
+        raise invalid("line 1: is empty; give a header such as name,plate,vin,external_id,device_id,tags.")
+    if len(set(columns)) < len(columns):
+        raise invalid("line 1: two columns mean the same; keep one of them.")
+    rows: list[Row] = []
+    for line, cells in lines:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) > len(columns):
+            raise invalid(
+                f"line {line}: has {len(cells)} cells under {len(columns)} columns; quote text with commas."
+            )
+        rows.append(_row(line, dict(zip(columns, cells, strict=False))))
+        if len(rows) > MAX_ROWS:
+            raise invalid(f"line {line}: is too far; a list may hold {MAX_ROWS} vehicles.")
+    return rows
+
+
+def _row(line: int, cells: Mapping[str, str]) -> Row:
+    texts = {field: cell.strip() for field, cell in cells.items() if field not in {"tags", "external_ids"}}
+    return msgspec.convert(
+        {
+            "line": line,
+            **texts,
+            "tags": _several(cells.get("tags", "")),
+            "external_ids": _several(cells.get("external_ids", "")),
+        },
+        Row,
+    )
+
+
+def _several(cell: str) -> tuple[str, ...]:
+    parts = (part.strip() for part in cell.replace("|", ";").split(";"))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def _column(title: str) -> str:
+    plain = "".join(char for char in title.lower() if char.isalnum())
+    if plain in _COLUMNS:
+        return _COLUMNS[plain]
+    near = difflib.get_close_matches(plain, _COLUMNS, n=1)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    known = "name, plate, vin, serial, make, model, year, notes, external_id, device_id, tags"
+    raise invalid(f"line 1: column {title.strip()[:40]!r} is not known.{meant} Known: {known}.")
