@@ -1,0 +1,204 @@
+"""Group commit against a store that is held back and failed at will."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+import pytest
+
+from odograph.clock import SystemClock
+from odograph.errors import Kind, Refusal, unavailable
+from odograph.ingest import committer as module
+from odograph.ingest.committer import FEW_FIXES, MAX_COMMIT_FIXES, MAX_WAITING_FIXES, Committer
+from odograph.model.fixes import FIX_ROW
+from odograph.model.ids import OrgId
+from tests.unit.ingest.scripted import ScriptedStore
+
+ORG, OTHER = OrgId(1), OrgId(2)
+
+
+def rows(*times: int) -> bytes:
+    return b"".join(FIX_ROW.pack(1, time, 2, 3, 4, 5, 0) for time in times)
+
+
+@contextlib.asynccontextmanager
+async def running(store, clock=None):
+    committer = Committer(store, clock or SystemClock())
+    task = asyncio.create_task(committer.run())
+    try:
+        yield committer
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_nobody_hears_anything_before_the_commit():
+    store = ScriptedStore()
+    async with running(store) as committer:
+        answer = committer.submit(ORG, rows(1))
+        await store.begun()
+        assert not answer.done()
+        assert committer.waiting_fixes == 1
+        store.release()
+        assert await answer == b"\0"
+        assert committer.waiting_fixes == 0
+
+
+async def test_what_comes_while_one_commit_runs_shares_the_next():
+    store = ScriptedStore()
+    async with running(store) as committer:
+        first = committer.submit(ORG, rows(1))
+        await store.begun()
+        later = [
+            committer.submit(ORG, rows(2)),
+            committer.submit(OTHER, rows(3, 4)),
+            committer.submit(ORG, rows(5)),
+        ]
+        store.release()
+        await first
+        assert not any(answer.done() for answer in later)
+        store.codes = 1
+        store.release()
+        assert await asyncio.gather(*later) == [b"\1", b"\1\1", b"\1"]
+    assert store.appends == [[(ORG, rows(1))], [(ORG, rows(2, 5)), (OTHER, rows(3, 4))]]
+
+
+async def test_each_gets_the_outcomes_of_its_own_rows():
+    store = ScriptedStore()
+
+    async def append(batch):
+        return [(part.fixes["time_ms"] % 3).astype("u1") for part in batch]
+
+    store.append = append  # type: ignore[method-assign]  # outcomes told by the rows themselves
+    async with running(store) as committer:
+        asked = {range(start, start + start % 7 + 1): ORG if start % 2 else OTHER for start in range(1, 200, 5)}
+        answers = [committer.submit(org, rows(*times)) for times, org in asked.items()]
+        for times, answer in zip(asked, answers, strict=True):
+            assert list(await answer) == [time % 3 for time in times]
+
+
+async def test_a_commit_is_never_larger_than_the_cap():
+    store = ScriptedStore(is_open=True)
+    third = rows(1) * (MAX_COMMIT_FIXES // 3)
+    async with running(store) as committer:
+        await asyncio.gather(*(committer.submit(ORG, third) for _ in range(5)))
+    assert [len(parts[0][1]) for parts in store.appends] == [3 * len(third), 2 * len(third)]
+
+
+async def test_a_full_queue_is_refused_with_retry_after_and_goes_on_by_itself():
+    store = ScriptedStore()
+    half = rows(1) * (MAX_WAITING_FIXES // 2)
+    async with running(store) as committer:
+        taken = [committer.submit(ORG, half), committer.submit(ORG, half)]
+        with pytest.raises(Refusal) as refused:
+            committer.submit(ORG, rows(1) * (FEW_FIXES + 1))
+        assert refused.value.kind is Kind.UNAVAILABLE
+        assert refused.value.retry_after_s == module.RETRY_AFTER_S
+        store.release()
+        await taken[0]
+        again = committer.submit(ORG, rows(1) * (FEW_FIXES + 1))
+        store.release(2)
+        assert await again == bytes(FEW_FIXES + 1)
+        assert len(await taken[1]) == MAX_WAITING_FIXES // 2
+
+
+async def test_a_live_device_goes_past_all_backlogs_and_is_never_turned_away_by_them():
+    store = ScriptedStore()
+    backlog = rows(1) * (MAX_COMMIT_FIXES - 1_000)
+    async with running(store) as committer:
+        running_commit = committer.submit(ORG, backlog)
+        await store.begun()
+        waiting = [committer.submit(ORG, rows(1) * 1_000) for _ in range(101)]
+        live = committer.submit(ORG, rows(2))
+        store.release()
+        await running_commit
+        store.release()
+        assert await live == b"\0", "it was in the very next commit"
+        assert not waiting[-1].done()
+        store.release(2)
+        await asyncio.gather(*waiting)
+
+
+async def test_commits_of_backlogs_are_as_long_as_a_live_device_can_wait_for():
+    store = ScriptedStore(is_open=True)
+    clock = SlowClock()
+    part = rows(1) * 20_000
+    async with running(store, clock) as committer:
+        await asyncio.gather(*(committer.submit(ORG, part) for _ in range(10)))
+        before = len(store.appends)
+        await asyncio.gather(*(committer.submit(ORG, part) for _ in range(3)))
+    assert [len(parts[0][1]) // len(part) for parts in store.appends[before:]] == [1, 1, 1]
+
+
+class SlowClock(SystemClock):
+    """On which every commit takes a second."""
+
+    def __init__(self) -> None:
+        self._at_s = 0.0
+
+    def steady_s(self) -> float:
+        self._at_s += 1.0
+        return self._at_s
+
+
+async def test_what_is_larger_than_the_queue_is_taken_when_it_comes_alone():
+    store = ScriptedStore(is_open=True)
+    async with running(store) as committer:
+        assert len(await committer.submit(ORG, rows(1) * (MAX_WAITING_FIXES + 1))) == MAX_WAITING_FIXES + 1
+
+
+async def test_a_failed_append_refuses_exactly_its_own_requests():
+    store = ScriptedStore()
+    async with running(store) as committer:
+        failing = [committer.submit(ORG, rows(1)), committer.submit(OTHER, rows(2))]
+        await store.begun()
+        following = committer.submit(ORG, rows(3))
+        store.fail(unavailable("The disk is full.", retry_after_s=30))
+        answers = await asyncio.gather(*failing, return_exceptions=True)
+        refusals = [answer for answer in answers if isinstance(answer, Refusal)]
+        assert [(one.kind, one.message, one.retry_after_s) for one in refusals] == [
+            (Kind.UNAVAILABLE, "The disk is full.", 30)
+        ] * 2
+        assert refusals[0] is not refusals[1]
+        store.release()
+        assert await following == b"\0"
+        assert committer.waiting_fixes == 0
+
+
+async def test_an_unforeseen_error_is_logged_and_the_next_commit_goes_on(caplog):
+    store = ScriptedStore()
+    async with running(store) as committer:
+        store.fail(ZeroDivisionError("a bug"))
+        with caplog.at_level(logging.ERROR), pytest.raises(Refusal) as refused:
+            await committer.submit(ORG, rows(1))
+        assert refused.value.kind is Kind.UNAVAILABLE
+        assert "ZeroDivisionError" in caplog.text
+        store.release()
+        assert await committer.submit(ORG, rows(1)) == b"\0"
+
+
+async def test_who_went_away_does_not_disturb_the_others():
+    store = ScriptedStore()
+    async with running(store) as committer:
+        gone, staying = committer.submit(ORG, rows(1)), committer.submit(ORG, rows(2))
+        await store.begun()
+        gone.cancel()
+        store.release()
+        assert await staying == b"\0"
+        assert committer.waiting_fixes == 0
+
+
+async def test_stopping_refuses_whatever_waits_and_whatever_comes_after():
+    store = ScriptedStore()
+    async with running(store) as committer:
+        in_flight = committer.submit(ORG, rows(1))
+        await store.begun()
+        gathered = committer.submit(ORG, rows(2))
+    for answer in (in_flight, gathered):
+        with pytest.raises(Refusal, match="stopping"):
+            await answer
+    with pytest.raises(Refusal, match="stopping"):
+        committer.submit(ORG, rows(3))
+    assert committer.waiting_fixes == 0
