@@ -1,0 +1,135 @@
+"""Names the nearest place from GeoNames data in memory: no network, no key, no request."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from odograph.geocoding.places import COLUMNS, ROWS, ROWS_PER_DEGREE, Places, load_places
+
+EARTH_RADIUS_KM: Final = 6371.0088
+MAX_DISTANCE_KM: Final = 200.0  # beyond it a name would mislead: the middle of the Atlantic is not in the Azores
+AT_PLACE_KM: Final = 1.5  # GeoNames marks a town's centre; nearer than this is in it, and 2 is the first km shown
+CELL_E7: Final = 100_000  # 0.01 degree, at most 1.1 km: a cell has one answer, which therefore shows whole km
+CELLS_KEPT: Final = 32_768  # in each of two generations: 15 MB when full; a large city has 1,000 cells
+
+_CELL_COLUMNS: Final = 36_001  # 180 east is a cell of its own
+_MAX_RADIUS_RAD: Final = MAX_DISTANCE_KM / EARTH_RADIUS_KM
+_RADII_RAD: Final = (*(math.radians(degrees) for degrees in (0.2, 0.7)), _MAX_RADIUS_RAD)
+"""Radii to search, each only where the one before found nothing: most positions have a place within 22 km."""
+
+
+class Nearest(NamedTuple):
+    """A place and how far its centre is, along the great circle."""
+
+    place: int
+    name: str
+    distance_km: float
+
+
+class OfflineGeocoder:
+    """A grid over every place of 1,000 people and more; exact everywhere, poles and antimeridian included."""
+
+    attribution = "Places: GeoNames, CC BY 4.0"
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._young: dict[int, str] = {}
+        self._old: dict[int, str] = {}
+
+    @classmethod
+    def open(cls, cache_dir: Path) -> OfflineGeocoder:
+        """Blocks: some 20 ms, or a few seconds where `cache_dir` has no places of the installed version yet."""
+        return cls(load_places(cache_dir))
+
+    def describe(self, lat_e7: int, lon_e7: int) -> str:
+        """`Westwood, Kansas, US`, `12 km from Westwood, Kansas, US`, or the coordinates far from any place.
+
+        Every position in a cell of 0.01 degree gets the same answer, measured from the cell's centre.
+        """
+        key = lat_e7 // CELL_E7 * _CELL_COLUMNS + lon_e7 // CELL_E7
+        text = self._young.get(key)
+        if text is None:
+            text = self._describe_cell(key, lat_e7, lon_e7)
+        return text or f"{_degrees(lat_e7)}, {_degrees(lon_e7)}"
+
+    def nearest(self, lat_deg: float, lon_deg: float) -> Nearest | None:
+        """The nearest place by great circle, None beyond MAX_DISTANCE_KM."""
+        here = _unit_vector(lat_deg, lon_deg)
+        best, cosine = -1, -2.0
+        for radius in _RADII_RAD:
+            for start, end in self._slices(lat_deg, lon_deg, radius):
+                cosines = self._places.unit[start:end] @ here
+                at = int(cosines.argmax())
+                if cosines[at] > cosine:
+                    best, cosine = start + at, float(cosines[at])
+            if cosine >= math.cos(radius):
+                distance = EARTH_RADIUS_KM * math.acos(min(cosine, 1.0))
+                return Nearest(best, self._places.name(best), distance)
+        return None
+
+    def _describe_cell(self, key: int, lat_e7: int, lon_e7: int) -> str:
+        text = self._old.get(key)
+        if text is None:
+            text = self._describe_centre(lat_e7, lon_e7)
+        if len(self._young) >= CELLS_KEPT:
+            self._old, self._young = self._young, {}
+        self._young[key] = text
+        return text
+
+    def _describe_centre(self, lat_e7: int, lon_e7: int) -> str:
+        """What the cell is called; empty where no place is near, so that each position shows itself."""
+        lat = (lat_e7 // CELL_E7 + 0.5) * CELL_E7 / 1e7
+        lon = (lon_e7 // CELL_E7 + 0.5) * CELL_E7 / 1e7
+        found = self.nearest(min(lat, 90.0), lon)
+        if found is None:
+            return ""
+        if found.distance_km < AT_PLACE_KM:
+            return found.name
+        return f"{found.distance_km:.0f} km from {found.name}"
+
+    def _slices(self, lat_deg: float, lon_deg: float, radius_rad: float) -> Iterator[tuple[int, int]]:
+        """Ranges of places that hold every place within the radius, and some others; never an empty range."""
+        radius = math.degrees(radius_rad)
+        low = max(int((lat_deg - radius + 90) * ROWS_PER_DEGREE), 0)
+        high = min(int((lat_deg + radius + 90) * ROWS_PER_DEGREE), ROWS - 1)
+        columns = _column_spans(lon_deg, _half_width_deg(lat_deg, radius_rad))
+        starts = self._places.starts
+        for row in range(low, high + 1):
+            for first, last in columns:
+                start, end = starts.item(row * COLUMNS + first), starts.item(row * COLUMNS + last + 1)
+                if start < end:
+                    yield start, end
+
+
+def _half_width_deg(lat_deg: float, radius_rad: float) -> float:
+    """How far east and west a circle reaches: everywhere once it holds a pole."""
+    lat = math.radians(abs(lat_deg))
+    if lat + radius_rad >= math.pi / 2:
+        return 180.0
+    return math.degrees(math.asin(math.sin(radius_rad) / math.cos(lat)))
+
+
+def _column_spans(lon_deg: float, half_width_deg: float) -> list[tuple[int, int]]:
+    """First and last column of one span, or of two where it crosses the antimeridian."""
+    low = math.floor((lon_deg - half_width_deg + 180) * ROWS_PER_DEGREE)
+    high = math.floor((lon_deg + half_width_deg + 180) * ROWS_PER_DEGREE)
+    if high - low + 1 >= COLUMNS:
+        return [(0, COLUMNS - 1)]
+    low, high = low % COLUMNS, high % COLUMNS
+    return [(low, high)] if low <= high else [(low, COLUMNS - 1), (0, high)]
+
+
+def _unit_vector(lat_deg: float, lon_deg: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    lat, lon = math.radians(lat_deg), math.radians(lon_deg)
+    cos_lat = math.cos(lat)
+    return np.array((cos_lat * math.cos(lon), cos_lat * math.sin(lon), math.sin(lat)))
+
+
+def _degrees(value_e7: int) -> str:
+    """Four decimals, 11 m: what a person can use of a position far from everything. Never `-0.0000`."""
+    return f"{round(value_e7 / 1e7, 4) + 0.0:.4f}"
