@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from odograph.catalog.changes import Catalog
 from odograph.clock import Clock
 from odograph.geocoding.base import Geocoder
 from odograph.live.view import Live
@@ -17,8 +18,11 @@ class Context:
 
     store: Store
     live: Live
+    catalog: Catalog
     clock: Clock
     geocoder: Geocoder
     cursors: Cursors
     public_url: str
     """Base of the URLs we print, without a trailing slash."""
+    metrics_public: bool = False
+    """Whether /metrics answers other machines too."""

@@ -67,6 +67,8 @@ class Answer:
     status: int = 200
     content_type: str = "application/json"
     stream: AsyncIterator[bytes] | None = None
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """Besides those that every answer carries; lower-case names."""
 
 
 Handler = Callable[[Call], Awaitable[Answer]]
@@ -92,6 +94,10 @@ class Endpoint:
     """Ours, not the vendor's; documented apart."""
     operator_only: bool = False
     """Only the operator at the machine (control socket), never a token."""
+    consumes: str = "application/json"
+    """Content type of the body, as documented; anything but JSON is a body without a struct."""
+    produces: Sequence[str] = ()
+    """Content types of a 200 body that is a file and not a struct."""
 
 
 class Resource(Protocol):

@@ -1,0 +1,212 @@
+"""Snapshot, feed and history of positions: the one implementation behind both of the vendor's spellings.
+
+Why the feed misses nothing is argued in ARCHITECTURE.md; the sentence it rests on is that a cursor is only
+ever a seq up to which this reader was shown everything that matched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from odograph.api.params import AFTER, PARENT_TAG_IDS, TAG_IDS, VEHICLE_IDS
+from odograph.api.resources.base import Answer, Call, Param
+from odograph.api.spelling import Spelling, encoder
+from odograph.errors import invalid
+from odograph.live.directory import Directory
+from odograph.model.fixes import Fixes, empty_fixes
+from odograph.model.ids import AssetId, Seq
+
+SNAPSHOT_PAGE: Final = 512  # vehicles a page, as on the vendor's lists
+FEED_PAGE: Final = 5_000  # fixes a page: about 1 MB of JSON
+FEED_SCAN: Final = 50_000  # fixes looked at for one page, when a filter lets few of them through
+HISTORY_PAGE: Final = 5_000
+HISTORY_GROUP: Final = 32  # vehicles whose fixes in memory are gathered in one scan
+HISTORY_SCAN: Final = 512  # vehicles looked at for one page, when few have fixes in the range
+
+TIME: Final = Param("time", "time", "The newest not after this moment, instead of the newest of all.")
+START: Final = Param("startTime", "time", "Begin of the range, inclusive (RFC 3339).", required=True)
+END: Final = Param("endTime", "time", "End of the range, exclusive (RFC 3339).", required=True)
+FILTERS: Final = (VEHICLE_IDS, TAG_IDS, PARENT_TAG_IDS)
+
+Assets = npt.NDArray[np.uint32]
+_FIRST, _AFTER = 0, 1  # what a feed cursor holds: a place in the first call's pages, or a seq
+
+
+class Positions:
+    """Reads positions in one spelling. Stateless: everything is in the call and the cursor."""
+
+    def __init__(self, spelling: Spelling, *, is_shown: bool = True) -> None:
+        """`is_shown` False pages and moves cursors alike, and shows nothing: for stats that nobody reports."""
+        self._spelling = spelling
+        self._is_shown = is_shown
+        self._encode: Callable[[Fixes], list[bytes]] | None = None
+
+    async def snapshot(self, call: Call) -> Answer:
+        """The newest fix of each vehicle, or the newest not after `time`."""
+        kind = f"{self._spelling.name}.snapshot"
+        last = self._fields(call, kind)
+        assets, more = _page(assets_of(call), last[0] if last else 0, SNAPSHOT_PAGE)
+        time_ms = call.query.time_ms(TIME)
+        fixes = (
+            _newest(call, assets)
+            if time_ms is None
+            else await call.context.live.seam.read_at(call.principal.org, assets, time_ms)
+        )
+        cursor = self._cursor(call, kind, int(assets[-1])) if more else ""
+        return _answer(self._one_each(call, fixes), cursor, more)
+
+    async def feed(self, call: Call) -> Answer:
+        """Everything that arrived after the cursor; without one, each vehicle's newest and a cursor."""
+        kind = f"{self._spelling.name}.feed"
+        fields = self._fields(call, kind) or (_FIRST, call.context.live.stretch.head, 0)
+        if fields[0] == _FIRST:
+            return self._feed_first(call, kind, Seq(fields[1]), fields[2])
+        return await self._feed_after(call, kind, Seq(fields[1]))
+
+    async def history(self, call: Call) -> Answer:
+        """Each vehicle's fixes with startTime <= time < endTime, by vehicle and time."""
+        kind = f"{self._spelling.name}.history"
+        start_ms, end_ms = call.query.required_time_ms(START), call.query.required_time_ms(END)
+        if end_ms < start_ms:
+            raise invalid("Parameter 'endTime' is before 'startTime'; it must be the same or later.")
+        start_ms, end_ms = max(start_ms, 0), max(end_ms, 0)  # no fix is older, and no cursor holds less
+        asset, from_ms = self._fields(call, kind) or (0, start_ms)
+        fixes, place = await self._range(call, asset, from_ms, start_ms, end_ms)
+        cursor = self._cursor(call, kind, *place) if place else ""
+        return _answer(self._many_each(call, fixes, self._encoded(call, fixes)), cursor, place is not None)
+
+    # -- feed
+
+    def _feed_first(self, call: Call, kind: str, position: Seq, last: int) -> Answer:
+        """Pages of newest fixes. The position was fixed at the first call: a fix since then may be seen twice."""
+        assets, more = _page(assets_of(call), last, SNAPSHOT_PAGE)
+        fixes = _newest(call, assets)
+        fields = (_FIRST, position, int(assets[-1])) if more else (_AFTER, position)
+        return _answer(
+            self._many_each(call, fixes, self._encoded(call, fixes)), self._cursor(call, kind, *fields), more
+        )
+
+    async def _feed_after(self, call: Call, kind: str, after: Seq) -> Answer:
+        fixes, pieces, reached, more = await call.context.live.seam.read_after(
+            call.principal.org, after, _filter(call), FEED_PAGE, FEED_SCAN, self._spelling.name, self._encoder(call)
+        )
+        return _answer(self._many_each(call, fixes, pieces), self._cursor(call, kind, _AFTER, reached), more)
+
+    # -- history
+
+    async def _range(
+        self, call: Call, asset: int, from_ms: int, start_ms: int, end_ms: int
+    ) -> tuple[Fixes, tuple[int, int] | None]:
+        """Up to a page of fixes, and the (asset, time) where the next page begins; None at the end.
+
+        It begins right behind what this one shows, not at the next fix of now: one between them may come late.
+        """
+        assets = assets_of(call)
+        assets = assets[int(np.searchsorted(assets, asset)) :]
+        found: list[Fixes] = []
+        room = HISTORY_PAGE
+        for first in range(0, min(len(assets), HISTORY_SCAN), HISTORY_GROUP):
+            group = assets[first : first + HISTORY_GROUP]
+            begins = [max(from_ms, start_ms) if one == asset else start_ms for one in group.tolist()]
+            ranges = await call.context.live.seam.read_range(call.principal.org, group, begins, end_ms, room + 1)
+            for one, begin_ms, fixes in zip(group.tolist(), begins, ranges, strict=True):
+                found.append(fixes[:room])
+                if len(fixes) > room:
+                    return np.concatenate(found), (one, int(fixes["time_ms"][room - 1]) + 1 if room else begin_ms)
+                room -= len(fixes)
+        fixes = np.concatenate(found) if found else empty_fixes()
+        return fixes, ((int(assets[HISTORY_SCAN]), start_ms) if len(assets) > HISTORY_SCAN else None)
+
+    # -- pages
+
+    def _encoder(self, call: Call) -> Callable[[Fixes], list[bytes]]:
+        if self._encode is None:
+            self._encode = encoder(self._spelling, call.context.geocoder)
+        return self._encode
+
+    def _encoded(self, call: Call, fixes: Fixes) -> list[bytes]:
+        return self._encoder(call)(fixes)
+
+    def _one_each(self, call: Call, fixes: Fixes) -> list[bytes]:
+        if not self._is_shown:
+            return []
+        head_of = _directory(call).assets.head
+        key = f',"{self._spelling.one}":'.encode()
+        entries = []
+        for asset, piece in zip(fixes["asset"].tolist(), self._encoded(call, fixes), strict=True):
+            head = head_of(AssetId(asset))
+            if head is not None:
+                entries.append(head + key + piece + b"}")
+        return entries
+
+    def _many_each(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
+        """One entry for each vehicle in these fixes; its own stay in the order they are in."""
+        if not (self._is_shown and len(fixes)):
+            return []
+        head_of = _directory(call).assets.head
+        key = f',"{self._spelling.many}":['.encode()
+        assets = fixes["asset"]
+        order = np.argsort(assets, kind="stable")
+        entries = []
+        for asset, rows in groupby(
+            zip(assets[order].tolist(), order.tolist(), strict=True), key=lambda row: row[0]
+        ):
+            head = head_of(AssetId(asset))
+            if head is not None:
+                entries.append(head + key + b",".join([pieces[row] for _, row in rows]) + b"]}")
+        return entries
+
+    def _fields(self, call: Call, kind: str) -> tuple[int, ...]:
+        after = call.query.text(AFTER)
+        if not after:
+            return ()
+        return call.context.cursors.decode(kind, call.principal.org, after, call.context.clock.now_ms())
+
+    def _cursor(self, call: Call, kind: str, *fields: int) -> str:
+        return call.context.cursors.encode(kind, call.principal.org, fields, call.context.clock.now_ms())
+
+
+def _directory(call: Call) -> Directory:
+    return call.context.live.directory
+
+
+def _filter(call: Call) -> Assets | None:
+    """The assets that this call may see and asks for, ascending; None for all of the org."""
+    query = call.query
+    return _directory(call).select(
+        call.principal, query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), query.csv(VEHICLE_IDS)
+    )
+
+
+def assets_of(call: Call) -> Assets:
+    """The assets that this call may see and asks for, ascending."""
+    wanted = _filter(call)
+    return _directory(call).assets.roll(call.principal.org).numbers if wanted is None else wanted
+
+
+def _page(assets: Assets, last: int, size: int) -> tuple[Assets, bool]:
+    """The next `size` assets after `last`, and whether there are more."""
+    rest = assets[int(np.searchsorted(assets, last, side="right")) :]
+    return rest[:size], len(rest) > size
+
+
+def _newest(call: Call, assets: Assets) -> Fixes:
+    return call.context.live.snapshot.newest(assets)
+
+
+def _answer(entries: Iterable[bytes], cursor: str, more: bool) -> Answer:
+    has_next = b"true" if more else b"false"
+    return Answer(
+        b'{"data":['
+        + b",".join(entries)
+        + b'],"pagination":{"endCursor":"'
+        + cursor.encode()
+        + b'","hasNextPage":'
+        + has_next
+        + b"}}"
+    )

@@ -1,0 +1,172 @@
+"""`/odograph/export`: fixes of a time range as a file, streamed, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from xml.sax.saxutils import quoteattr
+
+import msgspec
+
+from odograph.api.positions import END, FILTERS, START, Assets, assets_of
+from odograph.api.resources.base import Answer, Call, Endpoint, Param
+from odograph.api.wire import degrees, heading_degrees, mph, render_time
+from odograph.errors import invalid
+from odograph.model.access import Scope
+from odograph.model.fixes import UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
+from odograph.model.ids import AssetId, render_asset_id
+
+PIECE: Final = 8_192  # fixes in memory at a time: half a megabyte of text, some 15 ms of work
+
+FORMAT: Final = Param("format", "string", "What to write.", values=("csv", "geojson", "gpx"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """The vehicle whose fixes are being written."""
+
+    vehicle_id: str
+    name: str
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """How a file of this format begins, goes on and ends."""
+
+    content_type: str
+    begin: str
+    end: str
+    begin_track: Callable[[_Track], str]
+    end_track: str
+    rows: Callable[[_Track, Fixes, bool], str]
+
+
+def _csv_rows(track: _Track, fixes: Fixes, _: bool) -> str:
+    name = io.StringIO()
+    csv.writer(name, lineterminator="").writerow([track.name])
+    head, tail = f"{track.vehicle_id},", f",{name.getvalue()}\n"
+    parts = []
+    for _asset, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, _marks in fixes.tolist():
+        heading = "" if heading_cdeg == UNKNOWN_HEADING else heading_degrees(heading_cdeg)
+        speed = "" if speed_ckmh == UNKNOWN_SPEED else mph(speed_ckmh)
+        parts.append(f"{head}{render_time(time_ms)},{degrees(lat_e7)},{degrees(lon_e7)},{heading},{speed}{tail}")
+    return "".join(parts)
+
+
+def _geojson_rows(track: _Track, fixes: Fixes, is_first: bool) -> str:
+    name = msgspec.json.encode(track.name).decode()
+    head = f'{{"type":"Feature","properties":{{"vehicleId":"{track.vehicle_id}","name":{name},"time":"'
+    parts = []
+    for _asset, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, _marks in fixes.tolist():
+        heading = "" if heading_cdeg == UNKNOWN_HEADING else f',"headingDegrees":{heading_degrees(heading_cdeg)}'
+        speed = "" if speed_ckmh == UNKNOWN_SPEED else f',"speedMilesPerHour":{mph(speed_ckmh)}'
+        parts.append(
+            f'{head}{render_time(time_ms)}"{heading}{speed}}},"geometry":{{"type":"Point",'
+            f'"coordinates":[{degrees(lon_e7)},{degrees(lat_e7)}]}}}}'
+        )
+    return ("" if is_first and track.is_first else ",\n") + ",\n".join(parts)
+
+
+def _gpx_rows(_: _Track, fixes: Fixes, __: bool) -> str:
+    return "".join(
+        f'<trkpt lat="{degrees(lat_e7)}" lon="{degrees(lon_e7)}"><time>{render_time(time_ms)}</time></trkpt>\n'
+        for _asset, time_ms, lat_e7, lon_e7, *_rest in fixes.tolist()
+    )
+
+
+_FORMATS: Final = {
+    "csv": _Format(
+        "text/csv; charset=utf-8",
+        "vehicle_id,time_iso,lat,lon,heading_deg,speed_mph,vehicle_name\n",
+        "",
+        lambda _: "",
+        "",
+        _csv_rows,
+    ),
+    "geojson": _Format(
+        "application/geo+json",
+        '{"type":"FeatureCollection","features":[\n',
+        "\n]}\n",
+        lambda _: "",
+        "",
+        _geojson_rows,
+    ),
+    "gpx": _Format(
+        "application/gpx+xml",
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<gpx version="1.1" creator="Odograph" xmlns="http://www.topografix.com/GPX/1/1">\n',
+        "</gpx>\n",
+        lambda track: f"<trk><name>{_xml_text(track.name)}</name><trkseg>\n",
+        "</trkseg></trk>\n",
+        _gpx_rows,
+    ),
+}
+
+
+def _xml_text(text: str) -> str:
+    """Escaped, and without the control characters that no XML 1.0 file may hold."""
+    return quoteattr("".join(c for c in text if c >= " " or c in "\t\n"))[1:-1]
+
+
+async def export(call: Call) -> Answer:
+    """Every fix of the vehicles with startTime <= time < endTime, by vehicle and time."""
+    start_ms, end_ms = call.query.required_time_ms(START), call.query.required_time_ms(END)
+    if end_ms < start_ms:
+        raise invalid("Parameter 'endTime' is before 'startTime'; it must be the same or later.")
+    chosen = _FORMATS[call.query.text(FORMAT) or "csv"]
+    return Answer(stream=_file(call, chosen, assets_of(call), start_ms, end_ms), content_type=chosen.content_type)
+
+
+async def _file(call: Call, form: _Format, assets: Assets, start_ms: int, end_ms: int) -> AsyncIterator[bytes]:
+    yield form.begin.encode()
+    is_first = True
+    for place in range(len(assets)):
+        one = assets[place : place + 1]
+        track = _Track(render_asset_id(AssetId(int(one[0]))), _name(call, int(one[0])), is_first)
+        begin_ms, wrote = start_ms, False
+        while True:
+            (fixes,) = await call.context.live.seam.read_range(call.principal.org, one, [begin_ms], end_ms, PIECE)
+            if len(fixes):
+                text = await asyncio.to_thread(form.rows, track, fixes, not wrote)
+                yield (text if wrote else form.begin_track(track) + text).encode()
+                wrote, is_first = True, False
+            if len(fixes) < PIECE:
+                break
+            begin_ms = int(fixes["time_ms"][-1]) + 1
+        if wrote:
+            yield form.end_track.encode()
+    yield form.end.encode()
+
+
+def _name(call: Call, number: int) -> str:
+    asset = call.context.live.directory.assets.find_by_number(call.principal.org, AssetId(number))
+    return asset.body.name if asset else ""
+
+
+class Export:
+    """One call."""
+
+    name = "Export"
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """The export."""
+        return (
+            Endpoint(
+                "GET",
+                "/odograph/export",
+                Scope.READ_VEHICLE_STATISTICS,
+                export,
+                "Fixes of a time range as CSV, GeoJSON or GPX",
+                params=(START, END, FORMAT, *FILTERS),
+                produces=("text/csv", "application/geo+json", "application/gpx+xml"),
+                is_extension=True,
+            ),
+        )
+
+
+RESOURCE = Export()

@@ -1,0 +1,173 @@
+"""`/odograph/tokens`: API tokens, made by tokens. None can make one that may do or see more than itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from odograph.api.listing import started_after, take_page
+from odograph.api.params import AFTER, LIMIT, MAX_PAGE, parse_record_id, parse_time, read_new
+from odograph.api.resources.base import Answer, Call, Endpoint, Limit, Pagination
+from odograph.api.resources.vehicles import TinyTag, tiny_tags
+from odograph.api.wire import Time, render_time, to_json
+from odograph.catalog import tokens
+from odograph.catalog.fields import tag_ids
+from odograph.errors import forbidden, invalid, not_found
+from odograph.live.entity import Entity
+from odograph.model.access import READ_SCOPES, Principal, Scope
+from odograph.model.catalog import Token
+
+KIND: Final = "tokens"
+
+
+class TokenAnswer(msgspec.Struct, rename="camel", kw_only=True):
+    """An API token; `hint` is its last four characters. Without tags it sees the whole organisation."""
+
+    id: str
+    name: str
+    hint: str
+    scopes: list[str]
+    tags: list[TinyTag]
+    created_at_time: Time
+    expires_at_time: Time | UnsetType = UNSET
+
+
+class TokenWithText(TokenAnswer, kw_only=True):
+    """A new API token; its text is shown this once."""
+
+    token: str
+
+
+class Tokens(msgspec.Struct, kw_only=True):
+    """A page of tokens, by id."""
+
+    data: list[TokenAnswer]
+    pagination: Pagination
+
+
+class OneToken(msgspec.Struct, kw_only=True):
+    """One new token."""
+
+    data: TokenWithText
+
+
+class NewToken(msgspec.Struct, rename="camel", kw_only=True):
+    """A new token: with every scope that only reads, where none are given."""
+
+    name: Annotated[str, msgspec.Meta(max_length=255)]
+    scopes: list[str] | UnsetType = UNSET
+    tag_ids: list[str] | UnsetType = UNSET
+    expires_at_time: str | UnsetType = UNSET
+
+
+async def list_tokens(call: Call) -> Answer:
+    """A page of tokens."""
+    size = call.query.integer(LIMIT, MAX_PAGE)
+    some = call.context.live.directory.tokens.list_(call.principal.org, started_after(call, KIND))
+    rest = (one for one in some if _sees(call.principal, one))
+    page, pagination = await take_page(call, KIND, size, rest, lambda one: one.id)
+    data = [_shown(call, one) for one in page]
+    return Answer(to_json(Tokens(data=data, pagination=pagination)))
+
+
+async def create_token(call: Call) -> Answer:
+    """A new token."""
+    body = read_new(call.body, NewToken)
+    token, text = await tokens.create(
+        call.context.catalog,
+        call.principal.org,
+        body.name,
+        scopes=_scopes(call.principal, body),
+        tag_ids=_tag_ids(call, body),
+        expires_ms=_expiry(body),
+    )
+    shown = msgspec.structs.asdict(_shown(call, token))
+    return Answer(to_json(OneToken(data=TokenWithText(token=text, **shown))))
+
+
+async def revoke_token(call: Call) -> Answer:
+    """End a token at once."""
+    record_id = parse_record_id(call.path["id"])
+    token = None if record_id is None else call.context.live.directory.tokens.find(call.principal.org, record_id)
+    if token is None or not _sees(call.principal, token):
+        raise not_found(f"There is no token {call.path['id'][:80]!r}.")
+    await tokens.revoke(call.context.catalog, call.principal.org, token.id)
+    return Answer(status=204)
+
+
+def _sees(principal: Principal, token: Entity[Token]) -> bool:
+    """A token that is limited to tags knows of tokens within its own limits alone."""
+    if principal.tag_ids is None:
+        return True
+    return bool(token.body.tag_ids) and principal.tag_ids.issuperset(token.body.tag_ids)
+
+
+def _scopes(principal: Principal, body: NewToken) -> list[str]:
+    if isinstance(body.scopes, UnsetType):
+        return [scope.label for scope in READ_SCOPES & principal.scopes]
+    asked = tokens.parse_scopes(body.scopes)
+    beyond = sorted(scope.label for scope in asked - principal.scopes)
+    if beyond:
+        raise forbidden(f"Field 'scopes': this API token lacks {', '.join(beyond)}, and can't give what it lacks.")
+    return [scope.label for scope in asked]
+
+
+def _tag_ids(call: Call, body: NewToken) -> list[str]:
+    asked = [] if isinstance(body.tag_ids, UnsetType) else body.tag_ids
+    mine = call.principal.tag_ids
+    if mine is None:
+        return asked
+    if not asked:
+        return [str(number) for number in mine]
+    if not mine.issuperset(tag_ids(call.context.live.directory, call.principal.org, asked)):
+        raise forbidden("Field 'tagIds': this API token is limited to tags, and can't give others.")
+    return asked
+
+
+def _expiry(body: NewToken) -> int:
+    if isinstance(body.expires_at_time, UnsetType) or not body.expires_at_time:
+        return 0
+    time_ms = parse_time(body.expires_at_time)
+    if time_ms is None:
+        raise invalid("Field 'expiresAtTime' must be an RFC 3339 time with a zone, such as 2031-01-01T00:00:00Z.")
+    return max(time_ms, 1)  # 0 would be never; the catalogue refuses what lies in the past
+
+
+def _shown(call: Call, token: Entity[Token]) -> TokenAnswer:
+    body = token.body
+    return TokenAnswer(
+        id=str(token.id),
+        name=body.name,
+        hint=body.hint,
+        scopes=list(body.scopes),
+        tags=tiny_tags(call.context.live.directory, token.org, body.tag_ids),
+        created_at_time=render_time(body.created_ms),
+        expires_at_time=render_time(body.expires_ms) if body.expires_ms else UNSET,
+    )
+
+
+class TokensResource:
+    """List, create, revoke."""
+
+    name = "API tokens"
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Everything it serves."""
+        path, write = "/odograph/tokens", Scope.WRITE_TOKENS
+        return (
+            Endpoint(
+                "GET", path, Scope.READ_TOKENS, list_tokens, "List API tokens",
+                params=(LIMIT, AFTER), answers=Tokens, is_extension=True,
+            ),
+            Endpoint(
+                "POST", path, write, create_token, "Make an API token",
+                takes=NewToken, answers=OneToken, limit=Limit(100, 60), is_extension=True,
+            ),
+            Endpoint("DELETE", f"{path}/{{id}}", write, revoke_token, "Revoke an API token", is_extension=True),
+        )  # fmt: skip
+
+
+RESOURCE = TokensResource()

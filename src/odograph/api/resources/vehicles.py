@@ -1,0 +1,195 @@
+"""`/fleet/vehicles`: what is known of each vehicle, apart from where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from odograph.api.listing import (
+    ATTRIBUTES,
+    CREATED_AFTER,
+    UPDATED_AFTER,
+    assets_after,
+    place_of_asset,
+    started_after,
+    take_page,
+)
+from odograph.api.params import AFTER, LIMIT, MAX_PAGE, PARENT_TAG_IDS, TAG_IDS, read_patch
+from odograph.api.resources.base import Answer, Call, Endpoint, Limit, Pagination
+from odograph.api.wire import Time, render_time, to_json
+from odograph.catalog import assets
+from odograph.errors import not_found
+from odograph.live.directory import Directory
+from odograph.live.entity import Entity
+from odograph.model.access import Scope
+from odograph.model.catalog import Asset
+from odograph.model.ids import AssetId, OrgId, TagId, render_asset_id
+
+ExternalIds = dict[str, str | int | float | bool | None]
+"""In a request: numbers and truths become strings, null and "" remove the pair."""
+
+
+class TinyTag(msgspec.Struct, rename="camel", kw_only=True):
+    """A tag as other objects show it."""
+
+    id: str
+    name: str
+    parent_tag_id: str | UnsetType = UNSET
+
+
+class Vehicle(msgspec.Struct, rename="camel", kw_only=True):
+    """A vehicle; what is not known of it is left out."""
+
+    id: str
+    name: str
+    created_at_time: Time
+    updated_at_time: Time
+    vin: str | UnsetType = UNSET
+    serial: str | UnsetType = UNSET
+    license_plate: str | UnsetType = UNSET
+    make: str | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    year: str | UnsetType = UNSET
+    notes: str | UnsetType = UNSET
+    external_ids: dict[str, str]
+    tags: list[TinyTag]
+
+
+class Vehicles(msgspec.Struct, kw_only=True):
+    """A page of vehicles, by id."""
+
+    data: list[Vehicle]
+    pagination: Pagination
+
+
+class OneVehicle(msgspec.Struct, kw_only=True):
+    """One vehicle."""
+
+    data: Vehicle
+
+
+class VehiclePatch(msgspec.Struct, rename="camel", kw_only=True):
+    """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
+
+    name: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
+    vin: Annotated[str, msgspec.Meta(max_length=17)] | UnsetType | None = UNSET
+    license_plate: Annotated[str, msgspec.Meta(max_length=12)] | UnsetType | None = UNSET
+    notes: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
+    tag_ids: list[str] | UnsetType | None = UNSET
+    external_ids: ExternalIds | UnsetType | None = UNSET
+
+
+KIND: Final = "vehicles"
+
+
+async def list_vehicles(call: Call) -> Answer:
+    """A page of vehicles."""
+    size = call.query.integer(LIMIT, MAX_PAGE)
+    rest = assets_after(call, started_after(call, KIND))
+    page, pagination = await take_page(call, KIND, size, rest, place_of_asset)
+    directory = call.context.live.directory
+    return Answer(to_json(Vehicles(data=[_vehicle(directory, one) for one in page], pagination=pagination)))
+
+
+async def get_vehicle(call: Call) -> Answer:
+    """One vehicle by its id or an external id."""
+    directory = call.context.live.directory
+    return Answer(to_json(OneVehicle(data=_vehicle(directory, asset_of(call, call.path["id"])))))
+
+
+async def change_vehicle(call: Call) -> Answer:
+    """Change some fields."""
+    asset = asset_of(call, call.path["id"])
+    changed = await assets.update(
+        call.context.catalog,
+        call.principal.org,
+        AssetId(asset.body.number),
+        fields_of(read_patch(call.body, VehiclePatch)),
+        call.principal.tag_ids,
+    )
+    return Answer(to_json(OneVehicle(data=_vehicle(call.context.live.directory, changed))))
+
+
+def asset_of(call: Call, text: str) -> Entity[Asset]:
+    """The vehicle of a public or external id, as far as this principal may see. NOT_FOUND otherwise."""
+    principal, directory = call.principal, call.context.live.directory
+    asset = directory.find_asset(principal.org, text)
+    if asset is None:
+        raise not_found(f"There is no vehicle {text[:80]!r}.")
+    return assets.get(directory, principal.org, AssetId(asset.body.number), principal.tag_ids)
+
+
+def fields_of(body: msgspec.Struct) -> assets.AssetFields:
+    """The given fields of a request body whose names are those of AssetFields."""
+    return assets.AssetFields(**{name: getattr(body, name) for name in body.__struct_fields__})
+
+
+def external_ids(body: Asset) -> dict[str, str]:
+    """Those that were given, and the two that come by themselves."""
+    pairs = dict(body.external_ids)
+    if body.vin:
+        pairs["samsara.vin"] = body.vin
+    if body.serial:
+        pairs["samsara.serial"] = body.serial
+    return pairs
+
+
+def tiny_tags(directory: Directory, org: OrgId, numbers: Sequence[int]) -> list[TinyTag]:
+    """The tags with these numbers that still exist."""
+    tags = (directory.tags.find_by_number(org, TagId(number)) for number in numbers)
+    return [
+        TinyTag(
+            id=str(tag.body.number),
+            name=tag.body.name,
+            parent_tag_id=str(tag.body.parent_id) if tag.body.parent_id else UNSET,
+        )
+        for tag in tags
+        if tag is not None
+    ]
+
+
+def _vehicle(directory: Directory, asset: Entity[Asset]) -> Vehicle:
+    body = asset.body
+    known: dict[str, Any] = {
+        field: value
+        for field in ("vin", "serial", "license_plate", "make", "model", "notes")
+        if (value := getattr(body, field))
+    }
+    return Vehicle(
+        id=render_asset_id(AssetId(body.number)),
+        name=body.name,
+        created_at_time=render_time(body.created_ms),
+        updated_at_time=render_time(body.updated_ms),
+        year=str(body.year) if body.year else UNSET,
+        external_ids=external_ids(body),
+        tags=tiny_tags(directory, asset.org, body.tag_ids),
+        **known,
+    )
+
+
+class VehiclesResource:
+    """List, get, change."""
+
+    name = "Vehicles"
+
+    def endpoints(self) -> Sequence[Endpoint]:
+        """Everything it serves."""
+        filters = (TAG_IDS, PARENT_TAG_IDS, *ATTRIBUTES, UPDATED_AFTER, CREATED_AFTER)
+        one = "/fleet/vehicles/{id}"
+        return (
+            Endpoint(
+                "GET", "/fleet/vehicles", Scope.READ_VEHICLES, list_vehicles, "List vehicles",
+                params=(LIMIT, AFTER, *filters), answers=Vehicles, limit=Limit(25, 1),
+            ),
+            Endpoint("GET", one, Scope.READ_VEHICLES, get_vehicle, "One vehicle", answers=OneVehicle),
+            Endpoint(
+                "PATCH", one, Scope.WRITE_VEHICLES, change_vehicle, "Change a vehicle",
+                takes=VehiclePatch, answers=OneVehicle,
+            ),
+        )  # fmt: skip
+
+
+RESOURCE = VehiclesResource()

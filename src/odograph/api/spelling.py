@@ -1,0 +1,66 @@
+"""One fix, the vendor's several spellings: JSON fragments, encoded once and joined into pages.
+
+Every fix gets its `reverseGeo` here, when it is shown, from the geocoder's cache of cells; the text is
+never stored. A heading or speed that the device did not know is left out: 0 would mean north or standing.
+`doubtful` is our extension: why a reader may want to leave this fix out. It is on doubtful fixes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from odograph.api.wire import degrees, heading_degrees, mph, render_time
+from odograph.geocoding.base import Geocoder
+from odograph.model.fixes import MARK_NAMES, UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
+
+_quote = msgspec.json.Encoder().encode
+_DOUBTS: Final = {
+    marks: ',"doubtful":[' + ",".join(f'"{name}"' for bit, name in MARK_NAMES.items() if marks & bit) + "]"
+    if marks
+    else ""
+    for marks in range(sum(MARK_NAMES) + 1)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How one family of endpoints writes a fix, and under which keys."""
+
+    name: str
+    one: str
+    """Key of a single fix, in the snapshot."""
+    many: str
+    """Key of an array of fixes, in feed and history."""
+    heading: str
+    speed: str
+    tail: str
+
+
+LOCATIONS = Spelling("locations", one="location", many="locations", heading="heading", speed="speed", tail="")
+STATS = Spelling(
+    "stats", one="gps", many="gps", heading="headingDegrees", speed="speedMilesPerHour", tail=',"isEcuSpeed":false'
+)
+
+
+def encoder(spelling: Spelling, geocoder: Geocoder) -> Callable[[Fixes], list[bytes]]:
+    """A function that encodes fixes in this spelling, one JSON object each."""
+    heading_key, speed_key, tail = f',"{spelling.heading}":', f',"{spelling.speed}":', spelling.tail
+    describe = geocoder.describe
+
+    def encode(fixes: Fixes) -> list[bytes]:
+        answer = []
+        for _, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks in fixes.tolist():
+            heading = "" if heading_cdeg == UNKNOWN_HEADING else f"{heading_key}{heading_degrees(heading_cdeg)}"
+            speed = "" if speed_ckmh == UNKNOWN_SPEED else f"{speed_key}{mph(speed_ckmh)}"
+            answer.append(
+                f'{{"time":"{render_time(time_ms)}","latitude":{degrees(lat_e7)},"longitude":{degrees(lon_e7)}'
+                f"{heading}{speed}{tail}{_DOUBTS[marks]}"
+                f',"reverseGeo":{{"formattedLocation":{_quote(describe(lat_e7, lon_e7)).decode()}}}}}'.encode()
+            )
+        return answer
+
+    return encode

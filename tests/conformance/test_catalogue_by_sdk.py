@@ -1,0 +1,143 @@
+"""The vendor's own Python SDK, told nothing but a base URL and a token, on vehicles, tags, assets and /me."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import httpx
+import pytest
+import pytest_asyncio
+from samsara import AsyncSamsara
+from samsara.core.api_error import ApiError
+
+from odograph.api.resources import assets as assets_resource
+from tests.support.api import Checker, World, open_world, public_id
+
+
+@pytest_asyncio.fixture
+async def world(tmp_path):
+    async with open_world(tmp_path) as world:
+        yield world
+
+
+@pytest_asyncio.fixture
+async def acme(world: World):
+    return await world.make_org("Acme")
+
+
+def sdk(world: World, token: str) -> AsyncSamsara:
+    async def check(response: httpx.Response) -> None:
+        await response.aread()
+        Checker(world.document).check(response)
+
+    transport = httpx.ASGITransport(app=cast("Any", world.app))
+    client = httpx.AsyncClient(transport=transport, event_hooks={"response": [check]})
+    return AsyncSamsara(base_url="http://testserver", token=token, httpx_client=client)
+
+
+@pytest_asyncio.fixture
+async def samsara(world, acme) -> AsyncSamsara:
+    return sdk(world, await world.make_token(acme))
+
+
+async def test_the_pager_lists_every_vehicle_once_and_stops(world, acme, samsara):
+    made = [public_id(await world.make_vehicle(acme, name=f"Van {number}")) for number in range(7)]
+    pager = await samsara.vehicles.list(limit=3)
+    vehicles = [vehicle async for vehicle in pager]
+    assert [vehicle.id for vehicle in vehicles] == made
+    assert vehicles[0].name == "Van 0"
+    assert vehicles[0].created_at_time.isoformat() == "2024-05-01T10:00:00+00:00"
+
+
+async def test_an_empty_fleet_is_an_empty_list(samsara):
+    assert [vehicle async for vehicle in await samsara.vehicles.list()] == []
+
+
+async def test_a_vehicle_is_read_and_changed_by_id_and_external_id(world, acme, samsara):
+    van = await world.make_vehicle(acme, name="Van", external_ids={"erp": "7"}, vin="1FTBW2CM5GKA12345")
+    found = await samsara.vehicles.get("erp:7")
+    assert found.data.id == public_id(van)
+    assert found.data.external_ids == {
+        "erp": "7",
+        "samsara.vin": "1FTBW2CM5GKA12345",
+    }
+    changed = await samsara.vehicles.update(public_id(van), name="Van B", external_ids={"maintenance": "250020"})
+    assert changed.data.name == "Van B"
+    assert (await samsara.vehicles.get("maintenance:250020")).data.name == "Van B"
+    assert (await samsara.vehicles.update(public_id(van))).data.name == "Van B"
+
+
+async def test_assets_are_made_listed_changed_and_deleted(world, samsara, monkeypatch):
+    monkeypatch.setattr(assets_resource, "PAGE", 2)
+    made = [
+        (
+            await samsara.assets.create_asset(type="vehicle", name=f"Van {number}", external_ids={"n": str(number)})
+        ).data
+        for number in range(5)
+    ]
+    listed = [asset async for asset in await samsara.assets.list(include_external_ids=True, include_tags=True)]
+    assert [asset.id for asset in listed] == [asset.id for asset in made]
+    assert listed[3].external_ids == {"n": "3"}
+    some = [asset async for asset in await samsara.assets.list(ids=[made[0].id, "n:4"])]
+    assert [asset.name for asset in some] == ["Van 0", "Van 4"]
+    changed = await samsara.assets.update_asset(id="n:1", name="Van X", year=2020, tag_ids=[])
+    assert (changed.data.name, changed.data.year) == ("Van X", 2020)
+    await samsara.assets.delete_asset(id=made[2].id)
+    assert made[2].id not in {vehicle.id async for vehicle in await samsara.vehicles.list()}
+
+
+async def test_tags_are_made_listed_changed_replaced_and_deleted(world, acme, samsara):
+    van = await world.make_vehicle(acme, name="Van")
+    parent = (await samsara.tags.create_tag(name="All")).data
+    made = await samsara.tags.create_tag(
+        name="North", parent_tag_id=parent.id, vehicles=[public_id(van)], external_ids={"crmId": "abc123"}
+    )
+    tag = made.data
+    assert [vehicle.id for vehicle in tag.vehicles] == [public_id(van)]
+    assert tag.parent_tag.name == "All"
+    listed = await samsara.tags.list_tags(limit=1)
+    assert [one.id for one in listed.data] == [parent.id]
+    rest = await samsara.tags.list_tags(limit=1, after=listed.pagination.end_cursor)
+    assert [one.id for one in rest.data] == [tag.id]
+    assert rest.pagination.end_cursor == ""
+    assert (await samsara.tags.patch_tag("crmId:abc123", name="N")).data.name == "N"
+    assert (await samsara.tags.get_tag(tag.id)).data.vehicles[0].name == "Van"
+    replaced = (await samsara.tags.replace_tag(tag.id, name="N2")).data
+    assert replaced.vehicles == []
+    filtered = [vehicle async for vehicle in await samsara.vehicles.list(tag_ids=tag.id)]
+    assert filtered == []
+    await samsara.tags.delete(tag.id)
+    assert [one.id for one in (await samsara.tags.list_tags()).data] == [parent.id]
+
+
+async def test_me_is_the_org(samsara, acme):
+    me = await samsara.organization_info.get_organization_info()
+    assert (me.data.id, me.data.name) == (str(acme), "Acme")
+
+
+async def test_refusals_arrive_as_the_sdks_own_errors(world, acme, samsara):
+    with pytest.raises(ApiError) as caught:
+        await samsara.vehicles.get("0")
+    assert caught.value.status_code == 404
+    assert set(caught.value.body) == {"message", "requestId"}
+    await samsara.assets.create_asset(name="A", external_ids={"erp": "1"})
+    with pytest.raises(ApiError) as caught:
+        await samsara.assets.create_asset(name="B", external_ids={"erp": "1"})
+    assert caught.value.status_code == 400
+    stranger = sdk(world, "odo_nobody")
+    with pytest.raises(ApiError) as caught:
+        await stranger.tags.list_tags()
+    assert caught.value.status_code == 401
+    reader = sdk(world, await world.make_token(acme, ["Read Tags"]))
+    with pytest.raises(ApiError) as caught:
+        await reader.tags.create_tag(name="x")
+    assert caught.value.status_code == 403
+
+
+async def test_many_ids_reach_the_locations_repeated_as_the_sdk_sends_them(world, acme, samsara):
+    vans = [await world.make_vehicle(acme, name=f"{number}") for number in range(3)]
+    for van in vans:
+        await world.report(acme, van, 1_700_000_000_000)
+    wanted = [public_id(van) for van in vans[:2]]
+    answer = await samsara.vehicle_locations.get_vehicle_locations(vehicle_ids=wanted)
+    assert [one.id for one in answer.data] == wanted

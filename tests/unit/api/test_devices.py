@@ -1,0 +1,225 @@
+"""Devices, knocks, imports, tokens, orgs: what goes beyond the vendor's API."""
+
+from __future__ import annotations
+
+import hashlib
+
+from odograph.catalog import knocks
+from odograph.model.catalog import Knock
+from odograph.store.base import INSTALL
+from tests.support.api import EVERY_SCOPE, NOON_MS, World, public_id
+
+
+def find_by_key(world: World, key: str):
+    return world.directory.devices.find_by_key(hashlib.sha256(key.encode()).digest())
+
+
+async def test_a_key_is_shown_once_and_ends_when_it_is_replaced(client, world, acme):
+    van = await world.make_vehicle(acme, name="Van")
+    made = (await client.post("/odograph/devices", json={"vehicleId": public_id(van), "deviceId": "86"})).json()[
+        "data"
+    ]
+    assert made["vehicle"] == {"id": public_id(van), "name": "Van"}
+    assert find_by_key(world, made["key"]).body.device_id == "86"
+    shown = (await client.get("/odograph/devices/deviceId:86")).json()["data"]
+    assert shown == {name: value for name, value in made.items() if name != "key"}
+    rotated = (await client.post(f"/odograph/devices/{made['id']}/key")).json()["data"]
+    assert find_by_key(world, made["key"]) is None
+    assert find_by_key(world, rotated["key"]) is not None
+    assert (await client.delete(f"/odograph/devices/{made['id']}")).status_code == 204
+    assert find_by_key(world, rotated["key"]) is None
+
+
+async def test_a_device_is_changed_by_patch(client, world, acme):
+    van = await world.make_vehicle(acme, name="Van", external_ids={"erp": "1"})
+    made = (await client.post("/odograph/devices", json={"name": "Box"})).json()["data"]
+    path = f"/odograph/devices/{made['id']}"
+    changed = (
+        await client.patch(path, json={"vehicleId": "erp:1", "isEnabled": False, "networks": ["198.51.100.7"]})
+    ).json()["data"]
+    assert changed["vehicle"]["id"] == public_id(van)
+    assert (changed["isEnabled"], changed["networks"]) == (False, ["198.51.100.7/32"])
+    assert "vehicle" not in (await client.patch(path, json={"vehicleId": None})).json()["data"]
+    for body in ({"vehicleId": "9"}, {"networks": ["x"]}, {"isEnabled": None}, {"name": 3}):
+        assert (await client.patch(path, json=body)).status_code in {400, 404}, body
+
+
+async def test_silent_devices_are_those_that_nothing_came_from(client, world, acme):
+    fresh, old, never = [await world.make_vehicle(acme, name=name) for name in ("fresh", "old", "never")]
+    for van in (fresh, old, never):
+        await client.post("/odograph/devices", json={"vehicleId": public_id(van)})
+    await client.post("/odograph/devices", json={"isForwarder": True, "name": "hub"})
+    await world.report(acme, old, NOON_MS)
+    world.clock.time_ms += 3_600_000
+    await world.report(acme, fresh, NOON_MS)
+
+    async def names(**params):
+        return {one["name"] for one in (await client.get("/odograph/devices", params=params)).json()["data"]}
+
+    assert await names() == {"fresh", "old", "never", "hub"}
+    assert await names(silentForSeconds=3600) == {"old", "never"}
+    assert await names(silentForSeconds=3601) == {"never"}
+    listed = (await client.get("/odograph/devices")).json()["data"]
+    contact = {one["name"]: one.get("lastContactTime") for one in listed}
+    assert contact["fresh"] == "2024-05-01T11:00:00Z", "when it came, not when it was measured"
+    assert contact["never"] is None
+
+
+async def test_who_was_turned_away_is_listed_and_let_in(client, world, acme):
+    knock = Knock("imei7", "osmand", "198.51.100.7", "unknown_device", NOON_MS, NOON_MS + 1, 3)
+    await knocks.record(world.catalog, [(acme, knock), (INSTALL, Knock("stray", "osmand", "", "x", 1, 1))])
+    (listed,) = (await client.get("/odograph/knocks")).json()["data"]
+    assert (listed["deviceId"], listed["reason"], listed["count"]) == ("imei7", "unknown_device", 3)
+    operator = world.client(operator=True)
+    found = {one["deviceId"]: one["id"] for one in (await operator.get("/odograph/knocks")).json()["data"]}
+    assert set(found) == {"imei7", "stray"}
+    assert (await client.post(f"/odograph/knocks/{found['stray']}/accept", json={})).status_code == 404
+    let_in = (await client.post(f"/odograph/knocks/{listed['id']}/accept", json={"name": "Van"})).json()["data"]
+    assert let_in["vehicle"]["name"] == "Van"
+    assert find_by_key(world, let_in["key"]).body.device_id == "imei7"
+    assert (await client.get("/odograph/knocks")).json()["data"] == []
+    assert (await operator.post(f"/odograph/knocks/{found['stray']}/accept", json={})).status_code == 200
+
+
+async def test_a_refusal_shows_at_its_device_and_can_be_forgotten(client, world, acme):
+    made = (await client.post("/odograph/devices", json={"deviceId": "86"})).json()["data"]
+    await knocks.record(
+        world.catalog, [(acme, Knock("86", "osmand", "198.51.100.7", "disabled", NOON_MS, NOON_MS))]
+    )
+    shown = (await client.get(f"/odograph/devices/{made['id']}")).json()["data"]
+    assert shown["lastRefusal"] == {
+        "time": "2024-05-01T10:00:00Z",
+        "reason": "disabled",
+        "protocol": "osmand",
+        "address": "198.51.100.7",
+    }
+    (knock,) = (await client.get("/odograph/knocks")).json()["data"]
+    assert (await client.delete(f"/odograph/knocks/{knock['id']}")).status_code == 204
+    assert "lastRefusal" not in (await client.get(f"/odograph/devices/{made['id']}")).json()["data"]
+
+
+async def test_a_token_with_tags_keeps_devices_on_vehicles_that_it_sees(client, world, acme):
+    tag = (await client.post("/tags", json={"name": "North"})).json()["data"]["id"]
+    seen = await world.make_vehicle(acme, name="seen", tag_ids=[tag])
+    hidden = await world.make_vehicle(acme, name="hidden")
+    for van in (seen, hidden):
+        await client.post("/odograph/devices", json={"vehicleId": public_id(van)})
+    limited = world.client(await world.make_token(acme, tag_ids=[tag]))
+    (mine,) = (await limited.get("/odograph/devices")).json()["data"]
+    assert mine["name"] == "seen"
+    for body, status in (
+        ({"vehicleId": public_id(hidden)}, 404),
+        ({"name": "loose"}, 403),
+        ({"isForwarder": True}, 403),
+        ({"vehicleId": public_id(seen)}, 200),
+    ):
+        assert (await limited.post("/odograph/devices", json=body)).status_code == status, body
+    path = f"/odograph/devices/{mine['id']}"
+    assert (await limited.patch(path, json={"vehicleId": None})).status_code == 403
+    assert (await limited.patch(path, json={"vehicleId": public_id(hidden)})).status_code == 404
+    assert (await limited.patch(path, json={"name": "x"})).status_code == 200
+    assert (await limited.get("/odograph/knocks")).status_code == 403
+    assert (await limited.post("/odograph/vehicles/import", content=b"name\nA\n")).status_code == 403
+
+
+async def test_an_import_is_tried_done_and_done_again_without_harm(client, world):
+    data = b"name,plate,vin,external_id,device_id,tags\nVan 1,AB-1,,erp:1,86,North\nVan 2,,,,,\n"
+    path = "/odograph/vehicles/import"
+    refused = (await client.post(path, content=data)).json()["data"]
+    assert (refused["isWritten"], refused["lines"][0]["action"]) == (False, "refuse")
+    assert "North" in refused["lines"][0]["error"]
+    tried = (await client.post(path, content=data, params={"dryRun": "true", "makeTags": "true"})).json()["data"]
+    assert (tried["isWritten"], tried["newTags"]) == (False, ["North"])
+    assert len(world.directory.assets) == 0
+    done = (await client.post(path, content=data, params={"makeTags": "true"})).json()["data"]
+    assert [line["action"] for line in done["lines"]] == ["create", "create"]
+    assert find_by_key(world, done["lines"][0]["key"]).body.device_id == "86"
+    again = (await client.post(path, content=data)).json()["data"]
+    assert {line["action"] for line in again["lines"]} <= {"keep"}
+    assert (await client.post(path, content=b"colour\nred\n")).status_code == 400
+    assert (await client.post(path, content=b"\xff\xfe")).status_code == 400
+
+
+async def test_an_import_needs_both_scopes(world, acme):
+    token = await world.make_token(acme, ["Write Devices"])
+    answer = await world.client(token).post("/odograph/vehicles/import", content=b"name\nA\n")
+    assert answer.status_code == 403
+    assert "Write Assets" in answer.json()["message"]
+
+
+async def test_a_new_token_works_at_once_and_is_dead_once_revoked(client, world):
+    made = (await client.post("/odograph/tokens", json={"name": "dispatch"})).json()["data"]
+    fresh = world.client(made["token"])
+    assert (await fresh.get("/fleet/vehicles")).status_code == 200
+    assert (await fresh.post("/tags", json={"name": "x"})).status_code == 403, "reads, where nothing was asked for"
+    listed = (await client.get("/odograph/tokens")).json()["data"]
+    assert made["hint"] == made["token"][-4:]
+    assert made["token"] not in str(listed)
+    assert (await client.delete(f"/odograph/tokens/{made['id']}")).status_code == 204
+    assert (await fresh.get("/fleet/vehicles")).status_code == 401
+
+
+async def test_a_token_ends_when_it_says(client, world):
+    body = {"name": "x", "expiresAtTime": "2024-05-01T12:00:01+02:00"}
+    made = (await client.post("/odograph/tokens", json=body)).json()["data"]
+    assert made["expiresAtTime"] == "2024-05-01T10:00:01Z"
+    fresh = world.client(made["token"])
+    assert (await fresh.get("/me")).status_code == 200
+    world.clock.time_ms += 1000
+    assert (await fresh.get("/me")).status_code == 401
+    for when in ("2024-05-01T10:00:00Z", "1960-01-01T00:00:00Z", "soon"):
+        answer = await client.post("/odograph/tokens", json={"name": "x", "expiresAtTime": when})
+        assert answer.status_code == 400
+        assert "expiresAtTime" in answer.json()["message"]
+
+
+async def test_no_token_makes_one_that_may_more_than_itself(client, world, acme):
+    north, south = [(await client.post("/tags", json={"name": name})).json()["data"]["id"] for name in "NS"]
+    narrow = world.client(await world.make_token(acme, ["Write API Tokens", "Read Tags"]))
+    answer = await narrow.post("/odograph/tokens", json={"name": "x", "scopes": ["Write Tags"]})
+    assert answer.status_code == 403
+    made = (await narrow.post("/odograph/tokens", json={"name": "x"})).json()["data"]
+    assert made["scopes"] == ["Read Tags"]
+    limited = world.client(await world.make_token(acme, EVERY_SCOPE, tag_ids=[north]))
+    assert (await limited.post("/odograph/tokens", json={"name": "x", "tagIds": [south]})).status_code == 403
+    assert (await limited.post("/odograph/tokens", json={"name": "x", "tagIds": [north, south]})).status_code == 403
+    inherited = (await limited.post("/odograph/tokens", json={"name": "x"})).json()["data"]
+    assert [tag["id"] for tag in inherited["tags"]] == [north]
+    wide = (await client.post("/odograph/tokens", json={"name": "wide"})).json()["data"]
+    assert wide["id"] not in {one["id"] for one in (await limited.get("/odograph/tokens")).json()["data"]}
+    assert (await limited.delete(f"/odograph/tokens/{wide['id']}")).status_code == 404
+
+
+async def test_scopes_are_named_as_the_vendor_names_them(client):
+    answer = await client.post("/odograph/tokens", json={"name": "x", "scopes": ["Read Vehicels"]})
+    assert answer.status_code == 400
+    assert "Read Vehicles" in answer.json()["message"]
+
+
+async def test_the_operator_runs_orgs(world):
+    operator = world.client(operator=True)
+    made = (await operator.post("/odograph/orgs", json={"name": "Globex", "timezone": "Europe/Amsterdam"})).json()
+    path = f"/odograph/orgs/{made['data']['id']}"
+    assert (await operator.post("/odograph/orgs", json={"name": "globex"})).status_code == 400
+    renamed = await operator.patch("/odograph/orgs/globex", json={"name": "Globex BV", "timezone": None})
+    assert renamed.json()["data"]["timezone"] == "Europe/Amsterdam"
+    opened = (await operator.post(f"{path}/registration")).json()["data"]
+    digest = hashlib.sha256(opened["key"].encode()).digest()
+    assert opened["selfRegistration"] is True
+    assert world.directory.orgs.find_by_enrolment(digest) is not None
+    assert (await operator.delete(f"{path}/registration")).json()["data"]["selfRegistration"] is False
+    assert world.directory.orgs.find_by_enrolment(digest) is None
+    assert [one["name"] for one in (await operator.get("/odograph/orgs")).json()["data"]] == ["Globex BV"]
+    assert (await operator.patch("/odograph/orgs/9", json={})).status_code == 404
+
+
+async def test_the_operator_backs_up_and_sees_how_far_the_server_is(world, acme, tmp_path):
+    van = await world.make_vehicle(acme)
+    await world.report(acme, van, NOON_MS)
+    operator = world.client(operator=True)
+    status = (await operator.get("/odograph/status")).json()["data"]
+    assert (status["headSeq"], status["visibleSeq"], status["vehicles"]) == (1, 1, 1)
+    assert (await operator.post("/odograph/backup", json={"directory": "relative"})).status_code == 400
+    answer = await operator.post("/odograph/backup", json={"directory": str(tmp_path / "copy")})
+    assert answer.json()["data"]["bytes"] == 4096
+    assert world.store.backed_up_to == str(tmp_path / "copy")
