@@ -1,0 +1,111 @@
+"""The command: runs the scenarios one after the other, prints a line a figure, and writes them as JSON if asked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final
+
+import click
+import msgspec
+import uvloop
+
+from odograph.bench.blasting import BATCH, CONNECTIONS
+from odograph.bench.install import Options
+from odograph.bench.load import Lost
+from odograph.bench.readers import Unexpected
+from odograph.bench.report import Rows, as_markdown, machine
+from odograph.bench.scenarios.base import Scenario
+from odograph.bench.scenarios.registry import SCENARIOS
+from odograph.bench.served import CannotStart
+from odograph.bench.waiting import NeverCame
+
+WITHIN_S: Final = 3_600
+QUICK_WITHIN_S: Final = 300
+_NAMES: Final = [scenario.name for scenario in SCENARIOS]
+_TROUBLE: Final = (AssertionError, CannotStart, Lost, NeverCame, OSError, TimeoutError, Unexpected)
+
+
+@click.command("bench")
+@click.option("--quick", is_flag=True, help="Seconds a scenario, small fleets: to see that everything works.")
+@click.option("--only", multiple=True, type=click.Choice(_NAMES), help="This scenario; may be given several times.")
+@click.option("--json", "as_json", type=click.Path(dir_okay=False, path_type=Path), help="Also write figures here.")
+@click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Also write a table here.")
+@click.option(
+    "--dir",
+    "folder",
+    default=None,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the servers keep their data: on the disk that is to be measured. Everything is removed again.",
+)
+def bench(
+    quick: bool, only: Sequence[str], as_json: Path | None, markdown: Path | None, folder: Path | None
+) -> None:
+    """Measure the server on this machine beside its disk and SQLite: a line for each figure, with its goal.
+
+    Starts servers of its own on loopback ports; touches no other data. Exits with 1 when a goal was missed.
+    """
+    recordings = os.environ.get("ODOGRAPH_RECORDINGS")
+    base = folder or Path("/var/tmp")  # noqa: S108 - never memory, as /tmp may be
+    base.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="odograph-bench-", dir=base) as own:
+        options = Options(Path(own), quick, Path(recordings) if recordings else None, click.echo)
+        chosen = [scenario for scenario in SCENARIOS if not only or scenario.name in only]
+        results = run(options, chosen)
+    if as_json is not None:
+        as_json.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2) + b"\n")
+    if markdown is not None:
+        markdown.write_text(as_markdown(results), encoding="utf-8")
+    missed = sum(row["met"] is False for row in results["rows"])
+    click.echo(f"{len(results['rows'])} figures, {missed} goals missed, {len(results['failed'])} scenarios failed.")
+    sys.exit(1 if missed or results["failed"] else 0)
+
+
+def run(options: Options, scenarios: Sequence[Scenario]) -> dict[str, Any]:
+    """Run these scenarios; what they were run on, their rows as JSON values, and why any failed."""
+    _allow_connections()
+    results: dict[str, Any] = {
+        "machine": machine(options.folder),
+        "quick": options.is_quick,
+        "batch": BATCH,
+        "connections": CONNECTIONS,
+        "rows": [],
+        "failed": {},
+    }
+    options.say(" ".join(f"{name}={value}" for name, value in results["machine"].items()))
+    if results["machine"]["file_system"] == "tmpfs":
+        options.say("This folder is memory, not a disk: its figures say nothing about durability. Use --dir.")
+    for scenario in scenarios:
+        _run_one(options, scenario, results)
+    return results
+
+
+def _run_one(options: Options, scenario: Scenario, results: dict[str, Any]) -> None:
+    began = perf_counter()
+    options.say(f"\n{scenario.name}: {scenario.about}")
+    rows = Rows(scenario.name, options.say)
+    try:
+        uvloop.run(_bounded(options, scenario, rows))
+    except _TROUBLE as error:
+        reason = f"{type(error).__name__}: {error}"
+        results["failed"][scenario.name] = reason
+        options.say(f"FAILED {scenario.name:9} {reason}")
+    results["rows"] += [row.as_json() for row in rows.rows]
+    options.say(f"       {scenario.name:9} took {perf_counter() - began:.0f} s")
+
+
+async def _bounded(options: Options, scenario: Scenario, rows: Rows) -> None:
+    async with asyncio.timeout(options.pick(WITHIN_S, QUICK_WITHIN_S)):
+        await scenario.run(options, rows)
+
+
+def _allow_connections() -> None:
+    """As many descriptors as the system lets us have; our servers inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
