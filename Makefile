@@ -17,8 +17,8 @@ $(VENV)/.ready: pyproject.toml requirements.lock
 setup: $(VENV)/.ready  ## virtual environment with everything
 
 lint: setup  ## format, style, types, import rules
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests tools
+	$(BIN)/ruff check src tests tools
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -26,11 +26,12 @@ check: lint  ## lint and the quick tests, about a minute
 	$(BIN)/python -m pytest tests/unit tests/contract -n auto
 
 test: lint  ## everything
+	tools/test_packages.sh
 	$(BIN)/python -m pytest tests/unit tests/contract -n auto
 	$(BIN)/python -m pytest tests --ignore=tests/unit --ignore=tests/contract -n 2
 
 demo: setup  ## a running server with a small fleet
-	$(BIN)/odograph demo
+	$(BIN)/odograph demo --lan
 
 lock:  ## write requirements.lock from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^odograph' > requirements.lock
