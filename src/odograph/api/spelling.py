@@ -7,9 +7,9 @@ never stored. A heading or speed that the device did not know is left out: 0 wou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,9 @@ from odograph.api.wire import degrees, heading_degrees, mph, render_time
 from odograph.geocoding.base import Geocoder
 from odograph.model.fixes import MARK_NAMES, UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
 
+K = TypeVar("K", bound=Hashable)
+
+MOST_TEXTS: Final = 40_000  # every heading, and the speeds of a busy day
 _quote = msgspec.json.Encoder().encode
 _DOUBTS: Final = {
     marks: ',"doubtful":[' + ",".join(f'"{name}"' for bit, name in MARK_NAMES.items() if marks & bit) + "]"
@@ -46,21 +49,39 @@ STATS = Spelling(
 )
 
 
+class _Texts(dict[K, str]):
+    """Texts by what they say, made when first asked for: headings, speeds and places come again and again.
+
+    Forgotten all at once when there are MOST_TEXTS, some 5 MB.
+    """
+
+    def __init__(self, make: Callable[[K], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: K) -> str:
+        if len(self) >= MOST_TEXTS:
+            self.clear()
+        text = self[key] = self._make(key)
+        return text
+
+
 def encoder(spelling: Spelling, geocoder: Geocoder) -> Callable[[Fixes], list[bytes]]:
     """A function that encodes fixes in this spelling, one JSON object each."""
     heading_key, speed_key, tail = f',"{spelling.heading}":', f',"{spelling.speed}":', spelling.tail
     describe = geocoder.describe
+    headings = _Texts[int](lambda cdeg: "" if cdeg == UNKNOWN_HEADING else f"{heading_key}{heading_degrees(cdeg)}")
+    speeds = _Texts[int](lambda ckmh: "" if ckmh == UNKNOWN_SPEED else f"{speed_key}{mph(ckmh)}")
+    quoted = _Texts[str](lambda text: str(_quote(text), "utf-8"))
 
     def encode(fixes: Fixes) -> list[bytes]:
-        answer = []
-        for _, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks in fixes.tolist():
-            heading = "" if heading_cdeg == UNKNOWN_HEADING else f"{heading_key}{heading_degrees(heading_cdeg)}"
-            speed = "" if speed_ckmh == UNKNOWN_SPEED else f"{speed_key}{mph(speed_ckmh)}"
-            answer.append(
+        return [
+            (
                 f'{{"time":"{render_time(time_ms)}","latitude":{degrees(lat_e7)},"longitude":{degrees(lon_e7)}'
-                f"{heading}{speed}{tail}{_DOUBTS[marks]}"
-                f',"reverseGeo":{{"formattedLocation":{_quote(describe(lat_e7, lon_e7)).decode()}}}}}'.encode()
-            )
-        return answer
+                f"{headings[heading_cdeg]}{speeds[speed_ckmh]}{tail}{_DOUBTS[marks]}"
+                f',"reverseGeo":{{"formattedLocation":{quoted[describe(lat_e7, lon_e7)]}}}}}'
+            ).encode()
+            for _, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks in fixes.tolist()
+        ]
 
     return encode
