@@ -1,7 +1,7 @@
 """The secret in a link's URL: made from the server's key, so that the database alone opens nothing.
 
-A key is HMAC-SHA256(server key, link id and rotation number) in base 62, cut to 24 characters: 142 bits. The database
-holds the id, the rotation and the key's SHA-256; the URL can be shown again whenever the server key is there.
+A key is HMAC-SHA256(server key, link id and rotation number) in base 62, cut to 24 characters: 142 bits. The
+database holds the id, the rotation and the key's SHA-256; the URL can be shown again while the server key is there.
 """
 
 from __future__ import annotations
