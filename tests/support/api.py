@@ -34,9 +34,10 @@ from odograph.model.access import Scope
 from odograph.model.catalog import Asset
 from odograph.model.cursor import Cursors
 from odograph.model.fixes import FIX_DTYPE, Fixes, empty_fixes
-from odograph.model.ids import AssetId, OrgId, Seq, render_asset_id
-from odograph.store.base import Change, Newest, OrgFixes, Record, Store, StoreStatus
+from odograph.model.ids import AssetId, OrgId, RecordId, Seq, render_asset_id
+from odograph.store.base import Change, LedgerEntry, Newest, OrgFixes, Record, Store, StoreStatus
 from odograph.store.sqlite.engine import Engine
+from odograph.store.sqlite.log import LogReader
 from odograph.telemetry import AccessLog, App
 
 T = TypeVar("T")
@@ -75,6 +76,7 @@ class DirectStore:
 
     def __init__(self, directory: Path, live: Live, clock: SteppingClock) -> None:
         self.engine = Engine(directory, clock)
+        self._directory = directory
         self._live = live
         self.backed_up_to = ""
 
@@ -95,6 +97,18 @@ class DirectStore:
 
     async def read_at(self, *_: Any) -> Fixes:
         return empty_fixes()
+
+    async def note(self, entries: Sequence[LedgerEntry]) -> None:
+        self.engine.note(entries)
+
+    async def read_ledger(
+        self, org: OrgId, share: RecordId, start_minute: int, end_minute: int, limit: int
+    ) -> Sequence[LedgerEntry]:
+        reader = LogReader(self._directory)
+        try:
+            return reader.read_ledger(org, share, start_minute, end_minute, limit)
+        finally:
+            reader.close()
 
     async def status(self) -> StoreStatus:
         return StoreStatus(self.engine.head, Seq(0), self.engine.rev, "epoch", 0)
@@ -189,6 +203,7 @@ async def open_world(directory: Path, resources: Sequence[Resource] = RESOURCES)
         clock=clock,
         geocoder=Plain(),
         cursors=Cursors(b"k" * 32, "epoch"),
+        server_key=b"k" * 32,
         public_url="http://testserver",
     )
     app = AccessLog(build(context, resources))

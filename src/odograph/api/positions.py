@@ -171,6 +171,14 @@ class Positions:
         return call.context.cursors.encode(kind, call.principal.org, fields, call.context.clock.now_ms())
 
 
+def feed_cursor(call: Call, spelling: Spelling, after: Seq) -> str:
+    """The cursor with which a feed goes on after this seq."""
+    context = call.context
+    return context.cursors.encode(
+        f"{spelling.name}.feed", call.principal.org, (_AFTER, after), context.clock.now_ms()
+    )
+
+
 def _directory(call: Call) -> Directory:
     return call.context.live.directory
 
