@@ -13,14 +13,14 @@ from odograph.api import positions
 from odograph.api.app import build
 from odograph.api.limits import PER_ORG, PER_TOKEN, RateLimits
 from odograph.api.openapi import EXTENSIONS, document
-from odograph.api.params import LIMIT
 from odograph.api.resources import assets
 from odograph.api.resources.base import Endpoint, Limit, Param
 from odograph.api.resources.registry import RESOURCES
-from odograph.catalog import devices, knocks, tags
+from odograph.catalog import devices, knocks, shares, tags
 from odograph.model.access import Scope
 from odograph.model.catalog import Knock
 from odograph.model.ids import OrgId
+from odograph.sharing.by_asset import NewAssetShareConfig
 from tests.support.api import EVERY_SCOPE, NOON_MS, Client, World, open_world, public_id
 
 ENDPOINTS = [endpoint for resource in RESOURCES for endpoint in resource.endpoints()]
@@ -61,8 +61,8 @@ async def call(
     ids = ids or {}
     path = endpoint.path.replace("{id}", ids.get(kind_of(endpoint), "1")) + slash
     needed = {param.name: least(param) for param in endpoint.params if param.required}
-    if "id" in needed and "vehicles" in ids:
-        needed["id"] = ids["vehicles"]
+    if "id" in needed and ids:
+        needed["id"] = id_of(ids, endpoint)
     body: Any = None
     if endpoint.method not in {"GET", "DELETE"}:
         body = b"name\nVan\n" if endpoint.consumes == "text/csv" else b'{"name":"x","directory":"/nowhere"}'
@@ -84,6 +84,11 @@ def kind_of(endpoint: Endpoint) -> str:
     return parts[-1]
 
 
+def id_of(ids: Mapping[str, str], endpoint: Endpoint) -> str:
+    """What stands for one thing of the endpoint's kind in its parameters."""
+    return ids.get(kind_of(endpoint), ids["vehicles"])
+
+
 async def populate(world: World, org: OrgId, how_many: int = 3) -> dict[str, str]:
     """Some of everything in an org; the id of the first of each kind."""
     ids: dict[str, str] = {"orgs": str(org)}
@@ -100,6 +105,15 @@ async def populate(world: World, org: OrgId, how_many: int = 3) -> dict[str, str
         ids.setdefault("vehicles", public_id(asset))
         ids.setdefault("tags", str(tag.body.number))
         ids.setdefault("devices", str(device.id))
+        share = await shares.create(
+            world.catalog,
+            world.context.server_key,
+            org,
+            "assetsLocation",
+            NewAssetShareConfig(asset_id=public_id(asset)),
+            shares.ShareFields(name=f"Their secret link {number}"),
+        )
+        ids.setdefault("live-shares", share.body.share_id)
     ids["knocks"] = str(world.directory.knocks.list_(org)[0].id)
     ids["tokens"] = str(world.directory.tokens.list_(org)[0].id)
     return ids
@@ -211,12 +225,12 @@ async def test_ids_of_another_org_are_as_unknown_as_any(world, acme, endpoint):
         assert answer.status_code == 404
     for param in endpoint.params:
         if param.name in {"vehicleIds", "tagIds", "parentTagIds", "ids"}:
-            foreign = theirs["tags" if "ag" in param.name else "vehicles"]
+            foreign = theirs["tags"] if "ag" in param.name else id_of(theirs, endpoint)
             answer = await call(client, endpoint, mine, {param.name: foreign})
             assert answer.status_code == 200
             assert answer.headers["content-type"] != "application/json" or answer.json()["data"] == []
     if any(param.name == "id" for param in endpoint.params):
-        assert (await call(client, endpoint, mine, {"id": theirs["vehicles"]})).status_code == 404
+        assert (await call(client, endpoint, mine, {"id": id_of(theirs, endpoint)})).status_code == 404
 
 
 @every_endpoint
@@ -284,7 +298,7 @@ async def fill(world: World, org: OrgId, monkeypatch) -> dict[str, str]:
 
 
 def tiny(endpoint: Endpoint) -> dict[str, str]:
-    return {"limit": "2"} if LIMIT in endpoint.params else {}
+    return {"limit": "2"} if any(param.name == "limit" for param in endpoint.params) else {}
 
 
 async def a_cursor(client: Client, endpoint: Endpoint) -> str:
@@ -322,7 +336,7 @@ async def test_bodies_that_are_no_bodies_are_refused(world, acme, endpoint):
     ids = await populate(world, acme)
     client = world.client(await world.make_token(acme), operator=endpoint.operator_only)
     path = endpoint.path.replace("{id}", ids.get(kind_of(endpoint), "1"))
-    params = {param.name: ids["vehicles"] for param in endpoint.params if param.required}
+    params = {param.name: id_of(ids, endpoint) for param in endpoint.params if param.required}
     for body in (b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"name":' * 2000, b'{"name":"\\ud800"}', b"{}x"):
         answer = await client.request(endpoint.method, path, content=body, params=params)
         assert answer.status_code == 400, body[:20]
@@ -348,7 +362,8 @@ def test_no_documented_object_has_only_optional_fields_in_an_answer():
     for endpoint in ENDPOINTS:
         if endpoint.answers is not None:
             assert "data" in schemas[endpoint.answers.__name__]["required"]
-    patches = {name for name in schemas if name.endswith(("Patch", "NewAsset", "NewDevice", "Acceptance"))}
+    endings = ("Patch", "NewAsset", "NewDevice", "Acceptance", "Reactivation", "AssetShareConfig", "ShareOptions")
+    patches = {name for name in schemas if name.endswith((*endings, "DiscloseWithin"))}
     assert {
         name for name, schema in schemas.items() if not schema.get("required") and schema["type"] == "object"
     } <= patches

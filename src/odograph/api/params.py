@@ -209,7 +209,7 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 def read_new(body: bytes, shape: type[Body], without: Container[str] = ()) -> Body:
-    """The JSON body of a POST or PUT; null counts as absent, fields we don't know or are to do `without` are ignored."""
+    """The JSON body of a POST or PUT; null counts as absent, unknown fields and those of `without` are ignored."""
     given = _decode(body, _drop_nulls)
     return _convert({name: value for name, value in given.items() if name not in without}, shape)
 

@@ -172,7 +172,12 @@ def place_of(share: Entity[LiveShare]) -> int:
 
 
 def sees(principal: Principal, share: Entity[LiveShare]) -> bool:
-    """A token that is limited to tags knows of links within its own limits alone."""
+    """A token that is limited to tags knows of links within its own limits alone.
+
+    Nobody sees a link of a type that only a later version knows.
+    """
+    if share.body.type not in SHARE_TYPES:
+        return False
     if principal.tag_ids is None:
         return True
     return bool(share.body.limit_tag_ids) and principal.tag_ids.issuperset(share.body.limit_tag_ids)
