@@ -58,25 +58,27 @@ class Api:
 
     async def ask(self, method: str, *path: str, **request: Any) -> Any:
         """One request; `path` in parts, the first of which is taken as it is and the others quoted."""
+        answer = await self._request(method, *path, **request)
+        return None if answer is None else answer["data"]
+
+    async def page(self, *path: str, **params: str) -> Any:
+        """Read a page: `data`, and what stands beside it."""
+        return await self._request("GET", *path, params=params)
+
+    async def _request(self, method: str, *path: str, **request: Any) -> Any:
         try:
             response = await self.client.request(method, _join(path), **request)
         except httpx.TransportError as error:
             raise unavailable(f"The server went away: {error or type(error).__name__}.") from error
         if response.is_error:
             raise refusal_of(response)
-        return response.json()["data"] if response.content else None
+        return response.json() if response.content else None
 
     async def every(self, path: str, **params: str) -> AsyncIterator[Any]:
         """Each object of a paged list."""
         params.setdefault("limit", _PAGE)
         while True:
-            try:
-                response = await self.client.get(path, params=params)
-            except httpx.TransportError as error:
-                raise unavailable(f"The server went away: {error or type(error).__name__}.") from error
-            if response.is_error:
-                raise refusal_of(response)
-            page = response.json()
+            page = await self.page(path, **params)
             for one in page["data"]:
                 yield one
             if not page["pagination"]["hasNextPage"]:
