@@ -85,6 +85,14 @@ class Api:
                 return
             params["after"] = page["pagination"]["endCursor"]
 
+    async def time_zone(self) -> str:
+        """The IANA name of the zone of the org that is asked."""
+        mine = (await self.get("/me"))["id"]
+        for one in await self.get("/odograph/orgs"):
+            if one["id"] == mine:
+                return str(one["timezone"])
+        return "UTC"
+
     async def find_vehicle(self, text: str) -> Any:
         """The vehicle of an id, an external id `key:value`, a name or a plate. NOT_FOUND; INVALID for several."""
         if text.isdigit() or ":" in text:

@@ -103,8 +103,8 @@ async def create(
     body, subject = await _view(api, vehicle, tag, near, route)
     if vehicle or tag:
         body["assetsLocationLinkConfig"] |= await _destination(api, to_address, to_place)
-    body |= {"name": how["name"] or subject, **_options(how)}
-    body |= _expiry(how["for_"], how["until"])
+    body |= {"name": how["name"] or subject, **await _options(api, how)}
+    body |= await _expiry(api, how["for_"], how["until"])
     made = await api.post("/live-shares", json=body)
     _show_url(made, as_json=as_json, qr=qr)
     say(f"Made link {made['name']!r} (id {made['id']}), {_until(made)}.")
@@ -151,7 +151,7 @@ async def show(api: Api, link: str, qr: bool) -> None:
 @with_api()
 async def extend(api: Api, link: str, for_: str | None, until: str | None, for_ever: bool) -> None:
     """Let a link (id or name) expire at another time."""
-    expiry: dict[str, Any] = _expiry(for_, until)
+    expiry: dict[str, Any] = await _expiry(api, for_, until)
     if bool(expiry) == for_ever:
         raise invalid("Say until when, with one of --for, --until and --for-ever.")
     found = await _find(api, link)
@@ -192,7 +192,7 @@ async def rotate(api: Api, link: str, qr: bool, as_json: bool) -> None:
 async def reactivate(api: Api, link: str, for_: str | None, until: str | None, as_json: bool) -> None:
     """Open an expired link (id or name) again and print its URL, which is the one it had."""
     found = await _find(api, link)
-    made = await api.ask("POST", _SHARES, found["id"], "reactivate", json=_expiry(for_, until))
+    made = await api.ask("POST", _SHARES, found["id"], "reactivate", json=await _expiry(api, for_, until))
     _show_url(made, as_json=as_json, qr=False)
     say(f"Link {made['name']!r} (id {made['id']}) is open {_until(made)}.")
 
@@ -206,9 +206,9 @@ async def reactivate(api: Api, link: str, for_: str | None, until: str | None, a
 async def ledger(api: Api, link: str, start: str | None, end: str | None, as_json: bool) -> None:
     """Say what a link (id or name) disclosed, minute by minute. Streams are counted, not persons."""
     found = await _find(api, link)
-    now = datetime.now(UTC)
+    zone, now = await api.time_zone(), datetime.now(UTC)
     params = {
-        name: rfc3339(f"--{name[:-4]}", text, "UTC", now)
+        name: rfc3339(f"--{name[:-4]}", text, zone, now)
         for name, text in (("startTime", start), ("endTime", end))
         if text is not None
     }
@@ -295,7 +295,7 @@ def _every(api: Api, **params: str) -> AsyncIterator[Any]:
     return api.every(_SHARES, limit="100", **params)
 
 
-def _expiry(for_: str | None, until: str | None) -> dict[str, str]:
+async def _expiry(api: Api, for_: str | None, until: str | None) -> dict[str, str]:
     if for_ is not None and until is not None:
         raise invalid("Give either --for or --until, not both.")
     if for_ is not None:
@@ -303,18 +303,18 @@ def _expiry(for_: str | None, until: str | None) -> dict[str, str]:
     text = for_ or until
     if text is None:
         return {}
-    return {"expiresAtTime": _ahead("--for" if for_ else "--until", text)}
+    return {"expiresAtTime": await _ahead(api, "--for" if for_ else "--until", text)}
 
 
-def _ahead(option: str, text: str) -> str:
-    return rfc3339(option, text, "UTC", datetime.now(UTC), is_future=True)
+async def _ahead(api: Api, option: str, text: str) -> str:
+    return rfc3339(option, text, await api.time_zone(), datetime.now(UTC), is_future=True)
 
 
-def _options(how: dict[str, Any]) -> dict[str, Any]:
+async def _options(api: Api, how: dict[str, Any]) -> dict[str, Any]:
     """The extensions that the options mean."""
     options: dict[str, Any] = {}
     if how["starts"]:
-        options["startsAtTime"] = _ahead("--starts", how["starts"])
+        options["startsAtTime"] = await _ahead(api, "--starts", how["starts"])
     if how["trail"]:
         options["trail"] = _trail(how["trail"])
     if how["end_on_arrival"]:
