@@ -36,9 +36,7 @@ def _what(command: Command) -> Command:
         (
             click.option("--vehicle", metavar="X", help="This vehicle (id, external id, name or plate)."),
             click.option("--tag", metavar="T", help="Every vehicle with this tag (id, external id or name)."),
-            click.option(
-                "--near", metavar="ADDRESS", help="What is at this address, or on its way there."
-            ),
+            click.option("--near", metavar="ADDRESS", help="What is at this address, or on its way there."),
             click.option("--route", metavar="R", help="The run of this route, recurring or single."),
             click.option("--to", "to_address", metavar="ADDRESS", help="Where it is bound: an address."),
             click.option("--to-place", metavar="NAME,ADDRESS,LAT,LON", help="Where it is bound: any other place."),
@@ -55,14 +53,10 @@ def _how(command: Command) -> Command:
             click.option("--name", help="What the link is called on its page.  [what it shows]"),
             click.option("--for", "for_", metavar="SPAN", help="For so long, such as 4h.  [for ever]"),
             click.option("--until", metavar="TIME", help="Until then: a date or an RFC 3339 time."),
-            click.option(
-                "--starts", metavar="TIME", help="Not before: a span from now, a date or a time."
-            ),
+            click.option("--starts", metavar="TIME", help="Not before: a span from now, a date or a time."),
             click.option("--trail", metavar="none|start|30m", help="How much of the way so far.  [none]"),
             click.option("--end-on-arrival", is_flag=True, help="End when the vehicle is there."),
-            click.option(
-                "--within", metavar="5km,20min", help="Only this near, or this long before arrival."
-            ),
+            click.option("--within", metavar="5km,20min", help="Only this near, or this long before arrival."),
             click.option("--show-as", metavar="NAME", help="In place of the vehicle's own name and plate."),
         )
     ):
@@ -97,9 +91,7 @@ async def create(
     if len(named) != 1:
         raise invalid(f"Say what the link shows, with one of {', '.join(given)}.")
     if (to_address or to_place) and (near or route):
-        raise invalid(
-            "--to and --to-place belong to --vehicle and --tag; --near and --route say where."
-        )
+        raise invalid("--to and --to-place belong to --vehicle and --tag; --near and --route say where.")
     body, subject = await _view(api, vehicle, tag, near, route)
     if vehicle or tag:
         body["assetsLocationLinkConfig"] |= await _destination(api, to_address, to_place)
