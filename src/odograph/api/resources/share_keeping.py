@@ -153,7 +153,7 @@ async def read_ledger(call: Call) -> Answer:
     start_ms, end_ms = call.query.time_ms(START), call.query.time_ms(END)
     start = max(share.body.created_ms if start_ms is None else start_ms, 0) // MINUTE_MS
     end = -(-max(call.context.clock.now_ms() if end_ms is None else end_ms, 0) // MINUTE_MS)
-    if end_ms is not None and end < start:
+    if start_ms is not None and end_ms is not None and end_ms < start_ms:
         raise invalid("Parameter 'endTime' is before 'startTime'; it must be the same or later.")
     entries = await call.context.store.read_ledger(share.org, share.id, start, end, LEDGER_ROWS + 1)
     rest: Time | UnsetType = UNSET
