@@ -113,7 +113,8 @@ def test_all_kinds_of_links_are_made_and_wrong_words_are_refused_in_one_line(hom
 
 def test_an_expired_link_is_listed_apart_and_reactivated_and_its_ledger_read(home: Path) -> None:
     with serving(home):
-        url = done(home, "share", "create", "--vehicle", "Van 1", "--for", "1h", "--name", "Short")
+        words = ("--for", "1h", "--name", "Short", "--to", "Dock", "--end-on-arrival")
+        url = done(home, "share", "create", "--vehicle", "Van 1", *words)
     asyncio.run(_end_with_a_ledger(home / "data"))
     with serving(home):
         shown = link(home, "Short")

@@ -140,12 +140,12 @@ async def rotate(catalog: Catalog, server_key: bytes, org: OrgId, share_id: str)
 
 
 async def end(catalog: Catalog, share: Entity[LiveShare]) -> None:
-    """Let a link expire now, as at arrival; nothing happens where it has ended already."""
+    """Let a link that ends on arrival expire now; nothing happens where it has ended, or is no such link any more."""
 
     def plan() -> Plan[None]:
         now_ms = catalog.clock.now_ms()
-        old = catalog.directory.shares.find_by_share_id(share.org, share.body.share_id)
-        if old is None or is_expired(old.body, now_ms):
+        old = catalog.directory.shares.find(share.org, share.id)
+        if old is None or not old.body.ends_on_arrival or is_expired(old.body, now_ms):
             return Plan([], lambda _: None)
         body = msgspec.structs.replace(old.body, expires_ms=now_ms, updated_ms=now_ms)
         return Plan([put(old, share.org, body)], lambda _: None)

@@ -201,8 +201,8 @@ async def test_a_rotated_link_has_another_key_and_shows_no_more_than_before(cata
     assert len({share.body.key_hash, rotated.body.key_hash, again.body.key_hash}) == 3
 
 
-async def test_a_link_that_ends_expires_now_and_only_once(catalog, make):
-    share = await make()
+async def test_a_link_that_ends_on_arrival_expires_now_and_only_once(catalog, make):
+    share = await make(ends_on_arrival=True)
     catalog.clock.time_ms += 5
     await shares.end(catalog, share)
     ended = shares.get(catalog.directory, share.org, share.body.share_id)
@@ -213,6 +213,13 @@ async def test_a_link_that_ends_expires_now_and_only_once(catalog, make):
     await shares.remove(catalog, share.org, share.body.share_id, may_be_expired=True)
     await shares.end(catalog, share)
     assert catalog.directory.shares.list_(share.org) == []
+
+
+async def test_a_link_that_no_longer_ends_on_arrival_stays_open(catalog, make):
+    share = await make(ends_on_arrival=True)
+    await changed(catalog, share, ends_on_arrival=False)
+    await shares.end(catalog, share)
+    assert shares.get(catalog.directory, share.org, share.body.share_id).body.expires_ms == 0
 
 
 async def test_links_of_another_server_key_are_counted_and_have_no_url_until_rotated(catalog, org, make):
