@@ -140,7 +140,7 @@ async def rotate(catalog: Catalog, server_key: bytes, org: OrgId, share_id: str)
 
 
 async def end(catalog: Catalog, share: Entity[LiveShare]) -> None:
-    """Let a link that ends on arrival expire now; nothing happens where it has ended, or is no such link any more."""
+    """Let a link that ends on arrival expire now; nothing happens where it has ended, or is no such link now."""
 
     def plan() -> Plan[None]:
         now_ms = catalog.clock.now_ms()
