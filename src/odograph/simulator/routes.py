@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from odograph.model.fixes import Report
@@ -102,6 +103,21 @@ def drive_round(chance: random.Random, trip: RoundTrip, start_s: int) -> Iterato
                 now_s += 1
                 here = second._replace(speed_mps=0.0)
                 yield second
+
+
+def timetable(trip: RoundTrip, rounds: int = 12) -> list[int]:
+    """Seconds after the start of a round at which each call is usually reached, as a planner would write them down.
+
+    The first call's 0; whole minutes, rounded up from the middle of so many rounds.
+    """
+    chance = random.Random(0)  # noqa: S311 - a plan, not a secret
+    reached: list[list[int]] = [[] for _ in trip.calls]
+    for _ in range(rounds):
+        second = 0
+        for place, (call, following) in enumerate(pairwise(trip.calls), 1):
+            second += call.stands_s + sum(1 for _ in _between(chance, call, following))
+            reached[place].append(second)
+    return [0, *(math.ceil(sorted(times)[rounds // 2] / 60) * 60 for times in reached[1:])]
 
 
 def stand(chance: random.Random) -> Iterator[Second]:

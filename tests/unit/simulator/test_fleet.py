@@ -23,7 +23,7 @@ from odograph.simulator.fleet import (
     run_fleet,
 )
 from odograph.simulator.radio import LOG_DAYS, DeviceLog, Outages
-from odograph.simulator.routes import BLOCK_M
+from odograph.simulator.routes import BLOCK_M, timetable
 from odograph.simulator.senders import Server, protocol_names
 from tests.unit.simulator.doubles import failure
 from tests.unit.simulator.test_senders import reports
@@ -89,6 +89,21 @@ def test_a_vehicle_on_rounds_leaves_at_the_full_period_and_calls_everywhere_with
     for before, after in itertools.pairwise(said):
         if near(before, places[0]) and before.speed_kmh == 0 and after.speed_kmh:
             assert (after.time_ms / 1000 - zero_s) % trip.every_s < trip.calls[0].stands_s + 10
+
+
+def test_a_timetable_says_when_a_vehicle_on_rounds_usually_comes():
+    plan = timetable(COLLECTION)
+    assert plan[0] == 0
+    assert all(minute % 60 == 0 and a < b for (a, b), minute in zip(itertools.pairwise(plan), plan, strict=False))
+    spec = VehicleSpec("v", "p", "d", "batch", 5, round_trip=COLLECTION)
+    said = hours_of(spec, 10)
+    for call, planned_s in list(zip(COLLECTION.calls, plan, strict=True))[1:]:
+        place = KANSAS_CITY.position(call.column * BLOCK_M, call.row * BLOCK_M)
+        late = [
+            r.time_ms / 1000 % COLLECTION.every_s - planned_s for r in said if r.speed_kmh == 0 and near(r, place)
+        ]
+        assert late
+        assert max(map(abs, late)) < 360
 
 
 def near(report, place):
