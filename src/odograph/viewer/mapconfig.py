@@ -70,7 +70,7 @@ class MapConfig(msgspec.Struct, frozen=True, rename="camel"):
 def map_config(
     street_tiles: str, street_attribution: str, world: Archive, extracts: Sequence[Extract]
 ) -> MapConfig:
-    """The streets of the setting, else of the first extract that can be drawn, else none.
+    """The streets of the setting, else of the first extract that can be `drawn`, else none.
 
     Both texts as settings of that name; see `streets.problem` for what the first may be.
     """
@@ -81,6 +81,15 @@ def map_config(
         street,
         (*(street.attribution if street else ()), *WORLD_CREDITS),
     )
+
+
+def drawn(extracts: Sequence[Extract]) -> Extract | None:
+    """The first that the page can draw."""
+    for extract in extracts:
+        archive = extract.archive
+        if archive is not None and (archive.kind is not TileKind.MVT or archive.schema is not None):
+            return extract
+    return None
 
 
 def csp(config: MapConfig, frame_ancestors: Sequence[str]) -> str:
@@ -134,14 +143,12 @@ def _configured(street_tiles: str, named: Sequence[Credit]) -> Streets | None:
 
 
 def _extracted(extracts: Sequence[Extract], named: Sequence[Credit]) -> Streets | None:
-    for extract in extracts:
-        archive = extract.archive
-        if archive is None:
-            continue
-        url, zooms = tiles_url(extract.name, archive), (archive.min_zoom, archive.max_zoom)
-        if archive.kind is not TileKind.MVT:
-            return RasterStreets(url, *zooms, archive.bounds, named or read_credits(archive.attribution))
-        if archive.schema is not None:
-            credits_ = named or read_credits(archive.attribution) or (OPENSTREETMAP,)
-            return VectorStreets(url, *zooms, archive.bounds, credits_, archive.schema)
-    return None
+    extract = drawn(extracts)
+    archive = extract.archive if extract else None
+    if extract is None or archive is None:
+        return None
+    url, zooms = tiles_url(extract.name, archive), (archive.min_zoom, archive.max_zoom)
+    credits_ = named or read_credits(archive.attribution)
+    if archive.schema is None:
+        return RasterStreets(url, *zooms, archive.bounds, credits_)
+    return VectorStreets(url, *zooms, archive.bounds, credits_ or (OPENSTREETMAP,), archive.schema)
