@@ -24,8 +24,7 @@ _STARTS: Final = {
 def check(archive: Archive) -> None:
     """INVALID, naming the file, unless every tile lies in it and a sample of them can be read."""
     try:
-        _check_directories(archive)
-        count = sum(1 for _ in archive.entries())
+        count = _check_directories(archive)
         step = max(count // SAMPLES, 1)
         for number, entry in enumerate(archive.entries()):
             if number % step == 0 or number == count - 1:
@@ -34,14 +33,16 @@ def check(archive: Archive) -> None:
         raise invalid(f"{damage}.") from damage
 
 
-def _check_directories(archive: Archive) -> None:
-    end = -1
+def _check_directories(archive: Archive) -> int:
+    """How many entries there are."""
+    count, end = 0, -1
     for entry in archive.entries():
         if entry.tile_id < end:
             raise invalid(f"{archive.path}: its directory has tile id {entry.tile_id} twice or out of order.")
-        end = entry.tile_id + entry.run_length
-    if end < 0:
+        count, end = count + 1, entry.tile_id + entry.run_length
+    if not count:
         raise invalid(f"{archive.path} holds no tile.")
+    return count
 
 
 def _check_tile(archive: Archive, entry: Entry) -> None:

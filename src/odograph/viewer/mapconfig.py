@@ -10,11 +10,17 @@ import msgspec
 from odograph.tiles.archive import Archive, Schema, TileKind
 from odograph.tiles.extracts import Extract
 from odograph.tiles.world import WORLD
-from odograph.viewer.credits import OPENSTREETMAP, WORLD_CREDITS, Credit, read_credits
 from odograph.viewer.streets import kind_of, origin_of
 from odograph.viewer.tiles import tiles_url
 
 RASTER_MAX_ZOOM: Final = 19  # what servers of raster tiles draw; the map enlarges them from there
+
+OPENSTREETMAP: Final = '<a href="https://www.openstreetmap.org/copyright">© OpenStreetMap contributors</a>'
+WORLD_CREDITS: Final = (
+    '<a href="https://www.naturalearthdata.com">Natural Earth</a>',
+    '<a href="https://www.geonames.org">GeoNames</a>, '
+    '<a href="https://creativecommons.org/licenses/by/4.0/">CC BY 4.0</a>',
+)
 
 Bounds: TypeAlias = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
@@ -34,7 +40,7 @@ class RasterStreets(msgspec.Struct, frozen=True, rename="camel", tag="raster", t
     min_zoom: int
     max_zoom: int
     bounds: Bounds | None
-    attribution: Sequence[Credit]
+    attribution: str
 
 
 class VectorStreets(msgspec.Struct, frozen=True, rename="camel", tag="vector", tag_field="kind"):
@@ -44,7 +50,7 @@ class VectorStreets(msgspec.Struct, frozen=True, rename="camel", tag="vector", t
     min_zoom: int
     max_zoom: int
     bounds: Bounds | None
-    attribution: Sequence[Credit]
+    attribution: str
     schema: Schema
 
 
@@ -52,7 +58,7 @@ class StyleStreets(msgspec.Struct, frozen=True, rename="camel", tag="style", tag
     """A whole MapLibre style of another server. What it must name, its own sources name on the map."""
 
     url: str
-    attribution: Sequence[Credit]
+    attribution: str
 
 
 Streets: TypeAlias = RasterStreets | VectorStreets | StyleStreets
@@ -63,8 +69,10 @@ class MapConfig(msgspec.Struct, frozen=True, rename="camel"):
 
     world: WorldMap
     street: Streets | None
-    attribution: Sequence[Credit]
-    """All that must be named, the streets' first."""
+    attribution: Sequence[str]
+    """All that must be named, the streets' first. Each is text, or text with links that others wrote: the page
+    takes text and https links out of it, and shows nothing of it as it is.
+    """
 
 
 def map_config(
@@ -74,12 +82,11 @@ def map_config(
 
     Both texts as settings of that name; see `streets.problem` for what the first may be.
     """
-    named = read_credits(street_attribution)
-    street = _configured(street_tiles, named) or _extracted(extracts, named)
+    street = _configured(street_tiles, street_attribution) or _extracted(extracts, street_attribution)
     return MapConfig(
         WorldMap(tiles_url(WORLD, world), world.max_zoom),
         street,
-        (*(street.attribution if street else ()), *WORLD_CREDITS),
+        (*((street.attribution,) if street and street.attribution else ()), *WORLD_CREDITS),
     )
 
 
@@ -134,7 +141,7 @@ def _foreign_origin(config: MapConfig) -> str | None:
     return None
 
 
-def _configured(street_tiles: str, named: Sequence[Credit]) -> Streets | None:
+def _configured(street_tiles: str, named: str) -> Streets | None:
     if not street_tiles:
         return None
     if kind_of(street_tiles) == "style":
@@ -142,13 +149,13 @@ def _configured(street_tiles: str, named: Sequence[Credit]) -> Streets | None:
     return RasterStreets(street_tiles, 0, RASTER_MAX_ZOOM, None, named)
 
 
-def _extracted(extracts: Sequence[Extract], named: Sequence[Credit]) -> Streets | None:
+def _extracted(extracts: Sequence[Extract], named: str) -> Streets | None:
     extract = drawn(extracts)
     archive = extract.archive if extract else None
     if extract is None or archive is None:
         return None
     url, zooms = tiles_url(extract.name, archive), (archive.min_zoom, archive.max_zoom)
-    credits_ = named or read_credits(archive.attribution)
+    named = named or archive.attribution
     if archive.schema is None:
-        return RasterStreets(url, *zooms, archive.bounds, credits_)
-    return VectorStreets(url, *zooms, archive.bounds, credits_ or (OPENSTREETMAP,), archive.schema)
+        return RasterStreets(url, *zooms, archive.bounds, named)
+    return VectorStreets(url, *zooms, archive.bounds, named or OPENSTREETMAP, archive.schema)
