@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "tag": _Place("odograph.cli.tag", "tag", "Tags: labels in a tree, to select vehicles by."),
     "token": _Place("odograph.cli.token", "token", "API tokens for those who read."),
     "share": _Place("odograph.cli.share", "share", "Public links that show where something is."),
+    "basemap": _Place("odograph.cli.basemap", "basemap", "Street maps under the vehicles."),
     "replay": _Place("odograph.cli.replay", "replay", "Send recordings as their devices would."),
     "export": _Place("odograph.cli.export", "export", "Write fixes as CSV, GeoJSON or GPX."),
     "status": _Place("odograph.cli.operation", "status", "Say how far the server is."),
