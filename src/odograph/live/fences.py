@@ -17,8 +17,6 @@ _CELLS_DEG: Final = (0.05, 0.5, 5.0, 45.0)
 """Sides of the grids' cells. A fence lies in the finest grid in which it meets few cells. All divide 360."""
 _MOST_CELLS: Final = 36  # of one fence in a grid; the coarsest takes every fence, with 40 cells at most
 _SLACK_DEG: Final = 1e-6  # 0.1 m: boxes are rounded outwards, the fences themselves decide
-_SLACK: Final = 1.1  # sides straight on a map bulge: of polygons up to _WIDE_DEG by 4 % of their reach at most
-_WIDE_DEG: Final = 5.0
 
 Numbers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -54,19 +52,65 @@ class _Grid:
         return of, self._fences[starts[of] + step]
 
 
+class _Rings:
+    """The sides of all polygons one after another, to hold many positions against many polygons at once."""
+
+    def __init__(self, rings: Sequence[tuple[list[float], list[float]]]) -> None:
+        """`rings`: latitudes and longitudes of each one's vertices, without a jump at the antimeridian."""
+        self._counts = np.array([len(lats) for lats, _ in rings], dtype=np.int64)
+        self._starts = np.cumsum(self._counts) - self._counts
+        self.lat = np.array([lat for lats, _ in rings for lat in lats], dtype=np.float64)
+        self.lon = np.array([lon for _, lons in rings for lon in lons], dtype=np.float64)
+        before = np.arange(len(self.lat)) - 1
+        before[self._starts] += self._counts
+        self._lat_before, self._lon_before = self.lat[before], self.lon[before]
+        self.boxes = np.stack(
+            [one.reduceat(side, self._starts) for side in (self.lat, self.lon) for one in (np.minimum, np.maximum)],
+            axis=1,
+        )
+        """South, north, west and east of each."""
+
+    def reach_m(self, lat: Degrees, lon: Degrees) -> Degrees:
+        """Metres from each one's centre, in radians, to its furthest vertex."""
+        of = np.repeat(np.arange(len(self._counts)), self._counts)
+        metres = _metres(lat[of], lon[of], np.radians(self.lat), np.radians(self.lon))
+        return np.maximum.reduceat(metres, self._starts)
+
+    def hold(self, lat: Degrees, lon: Degrees, ring: Numbers) -> Flags:
+        """Whether each position lies in the ring beside it, as `Geofence.contain` says it."""
+        middle = (self.boxes[ring, 2] + self.boxes[ring, 3]) / 2
+        x = middle + (lon - middle + 180.0) % 360.0 - 180.0
+        of, step = _counted(self._counts[ring])
+        side = self._starts[ring][of] + step
+        lat_a, lat_b, y = self._lat_before[side], self.lat[side], lat[of]
+        lon_a, lon_b = self._lon_before[side], self.lon[side]
+        is_level = lat_a == lat_b
+        rise = np.where(is_level, 1.0, lat_b - lat_a)
+        crosses = ((lat_a > y) != (lat_b > y)) & (x[of] < lon_a + (lon_b - lon_a) * (y - lat_a) / rise)
+        is_odd: Flags = np.bincount(of, weights=crosses, minlength=len(ring)) % 2 == 1
+        return is_odd
+
+
 class Fences:
     """The geofences of one org. Where several hold a position, the one that reaches least far counts."""
 
     def __init__(self, addresses: Sequence[Address]) -> None:
-        reaches = {address.number: address.fence.reach_m() for address in addresses}
-        self._addresses = sorted(addresses, key=lambda address: (reaches[address.number], address.number))
-        fences = [address.fence for address in self._addresses]
-        self._lat = np.radians([fence.lat for fence in fences])
-        self._lon = np.radians([fence.lon for fence in fences])
-        self._reach_m = np.array([reaches[address.number] for address in self._addresses])
-        self._is_polygon = np.array([bool(fence.vertices) for fence in fences], dtype=bool)
-        self._boxes = self._boxed() if fences else np.empty((0, 4))
-        self._grids = self._laid_out()
+        fences = [address.fence for address in addresses]
+        lat = np.radians(np.array([fence.lat for fence in fences], dtype=np.float64))
+        lon = np.radians(np.array([fence.lon for fence in fences], dtype=np.float64))
+        reach_m = np.array([fence.radius_m for fence in fences], dtype=np.float64)
+        polygons = np.flatnonzero([bool(fence.vertices) for fence in fences])
+        self._rings = _Rings([fence.ring() for fence in fences if fence.vertices]) if len(polygons) else None
+        if self._rings is not None:
+            reach_m[polygons] = self._rings.reach_m(lat[polygons], lon[polygons])
+        order = np.lexsort((np.array([address.number for address in addresses]), reach_m))
+        self._addresses: list[Address] = [addresses[place] for place in order.tolist()]
+        self._lat, self._lon, self._reach_m = lat[order], lon[order], reach_m[order]
+        ring_of = np.full(len(fences), -1)
+        ring_of[polygons] = np.arange(len(polygons))
+        self._ring_of = ring_of[order]
+        """The ring of each place, -1 for a circle."""
+        self._grids = _laid_out(self._boxed())
 
     def __len__(self) -> int:
         return len(self._addresses)
@@ -97,46 +141,49 @@ class Fences:
         return np.array([not limit.isdisjoint(map(TagId, one.tag_ids)) for one in self._addresses], dtype=bool)
 
     def _hold(self, lat: Degrees, lon: Degrees, place: Numbers) -> Flags:
-        """Whether each position lies inside the fence beside it: circles all at once, polygons one by one."""
-        here, there = np.radians(lat), self._lat[place]
-        half = np.sin((there - here) / 2) ** 2
-        half += np.cos(here) * np.cos(there) * np.sin((self._lon[place] - np.radians(lon)) / 2) ** 2
-        metres = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
-        is_inside: Flags = metres <= self._reach_m[place]
-        boxes = self._boxes[place]
-        is_wide = np.maximum(boxes[:, 1] - boxes[:, 0], boxes[:, 3] - boxes[:, 2]) > _WIDE_DEG
-        unsure = np.flatnonzero(self._is_polygon[place] & (is_wide | (metres <= self._reach_m[place] * _SLACK)))
-        is_inside[self._is_polygon[place]] = False
-        for one in np.unique(place[unsure]).tolist():
-            rows = unsure[place[unsure] == one]
-            is_inside[rows] = self._addresses[one].fence.contain(lat[rows], lon[rows])
+        """Whether each position lies inside the fence beside it."""
+        here = np.radians(lat), np.radians(lon)
+        is_inside = _metres(self._lat[place], self._lon[place], *here) <= self._reach_m[place]
+        rows = np.flatnonzero(self._ring_of[place] >= 0)
+        if self._rings is not None and len(rows):
+            is_inside[rows] = self._rings.hold(lat[rows], lon[rows], self._ring_of[place[rows]])
         return is_inside
 
-    def _laid_out(self) -> list[_Grid]:
-        size = self._boxes[:, 1::2] - self._boxes[:, ::2]
-        left = np.arange(len(size))
-        grids = []
-        for side_deg in _CELLS_DEG:
-            cells = np.prod(np.ceil(size[left] / side_deg) + 1, axis=1)
-            is_fine = (cells <= _MOST_CELLS) | (side_deg == _CELLS_DEG[-1])
-            if is_fine.any():
-                grids.append(_Grid(side_deg, self._boxes[left[is_fine]], left[is_fine]))
-            left = left[~is_fine]
-        return grids
-
     def _boxed(self) -> Degrees:
-        """South, north, west and east of each circle, of a polygon its own."""
+        """South, north, west and east of each fence, rounded outwards."""
         angle = np.minimum(self._reach_m / EARTH_RADIUS_M, math.pi)
         south, north = self._lat - angle, self._lat + angle
         is_at_pole = (south <= -math.pi / 2) | (north >= math.pi / 2)
         ratio = np.sin(np.minimum(angle, math.pi / 2)) / np.maximum(np.cos(self._lat), 1e-12)
         half = np.where(is_at_pole, math.pi, np.arcsin(np.minimum(ratio, 1.0)))
         boxes: Degrees = np.degrees(np.stack((south, north, self._lon - half, self._lon + half), axis=1))
-        for place in np.flatnonzero(self._is_polygon).tolist():
-            boxes[place] = self._addresses[place].fence.box()
+        if self._rings is not None:
+            is_polygon = self._ring_of >= 0
+            boxes[is_polygon] = self._rings.boxes[self._ring_of[is_polygon]]
         boxes += (-_SLACK_DEG, _SLACK_DEG, -_SLACK_DEG, _SLACK_DEG)
         boxes[:, :2] = np.clip(boxes[:, :2], -90, 90)
         return boxes
+
+
+def _laid_out(boxes: Degrees) -> list[_Grid]:
+    size = boxes[:, 1::2] - boxes[:, ::2]
+    left = np.arange(len(size))
+    grids = []
+    for side_deg in _CELLS_DEG:
+        cells = np.prod(np.ceil(size[left] / side_deg) + 1, axis=1)
+        is_fine = (cells <= _MOST_CELLS) | (side_deg == _CELLS_DEG[-1])
+        if is_fine.any():
+            grids.append(_Grid(side_deg, boxes[left[is_fine]], left[is_fine]))
+        left = left[~is_fine]
+    return grids
+
+
+def _metres(lat_a: Degrees, lon_a: Degrees, lat_b: Degrees, lon_b: Degrees) -> Degrees:
+    """Along the great circle between the positions of each pair, in radians."""
+    half = np.sin((lat_b - lat_a) / 2) ** 2
+    half += np.cos(lat_a) * np.cos(lat_b) * np.sin((lon_b - lon_a) / 2) ** 2
+    metres: Degrees = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
+    return metres
 
 
 def _counted(counts: Numbers) -> tuple[Numbers, Numbers]:
