@@ -17,9 +17,12 @@ _FLAT_DEG2: Final = 1e-12  # twice the area in square degrees below which three 
 
 
 class CircleFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a circle; UNSET keeps, None puts its centre where the address is."""
+    """What is asked of a circle; UNSET keeps, None puts its centre where the address is.
 
-    radius_m: int | UnsetType | None = UNSET
+    Its radius is in whole metres, which some clients write as 80.0.
+    """
+
+    radius_m: float | UnsetType | None = UNSET
     lat: float | UnsetType | None = UNSET
     lon: float | UnsetType | None = UNSET
 
@@ -82,8 +85,10 @@ def _circle(old: Ground | None, asked: CircleFields, own: Position | None) -> Ge
     radius_m = before.radius_m if before is not None and isinstance(asked.radius_m, UnsetType) else asked.radius_m
     if radius_m is None or isinstance(radius_m, UnsetType):
         raise invalid("geofence.circle.radiusMeters: is required.")
-    if not 1 <= radius_m <= MAX_RADIUS_M:
-        raise invalid(f"geofence.circle.radiusMeters: {radius_m} is not between 1 and {MAX_RADIUS_M}.")
+    if not (1 <= radius_m <= MAX_RADIUS_M and radius_m == int(radius_m)):
+        raise invalid(
+            f"geofence.circle.radiusMeters: {radius_m} is not a whole number between 1 and {MAX_RADIUS_M}."
+        )
     is_moved_along = own is not None and old is not None and _is_together(old)
     center = None
     if not (asked.lat is UNSET and asked.lon is UNSET):

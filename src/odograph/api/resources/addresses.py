@@ -110,7 +110,7 @@ class OneAddress(msgspec.Struct, kw_only=True):
 class CirclePatch(msgspec.Struct, rename="camel", kw_only=True):
     """A circle. Without a centre it lies around the address."""
 
-    radius_meters: int | UnsetType | None = UNSET
+    radius_meters: int | float | UnsetType | None = UNSET
     latitude: float | UnsetType | None = UNSET
     longitude: float | UnsetType | None = UNSET
 
