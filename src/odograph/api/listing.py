@@ -61,8 +61,6 @@ async def take_page(
 def carriers_after(call: Call, shelf: Tagged[C], after: int) -> Iterator[Entity[C]]:
     """Of this call's filters those with number > `after` that the principal sees; the tag filters are united."""
     query, org, limit = call.query, call.principal.org, call.principal.tag_ids
-    if any(query.csv(param) for param in ATTRIBUTES):
-        return
     tag_ids, parent_ids, created_ms = query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), query.time_ms(CREATED_AFTER)
     is_filtered = bool(tag_ids or parent_ids)
     wanted = call.context.live.directory.tags_meant(org, tag_ids, parent_ids)

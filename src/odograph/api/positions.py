@@ -136,8 +136,10 @@ class Positions:
 
     def _with_addresses(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
         """The encoded fixes, with the address named that holds each; nothing is done where an org has none."""
+        if not self._spelling.names_address:
+            return pieces
         fences = _directory(call).addresses.fences(call.principal.org)
-        if not (self._spelling.names_address and len(fences)):
+        if not len(fences):
             return pieces
         places = fences.locate(fixes["lat_e7"] / 1e7, fixes["lon_e7"] / 1e7, call.principal.tag_ids)
         rows = np.flatnonzero(places >= 0).tolist()

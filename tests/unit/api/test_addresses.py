@@ -144,6 +144,7 @@ async def test_lists_are_filtered_by_tags_and_by_when_they_were_made(client, mak
     assert await names(tagIds="999") == []
     assert await names(tagIds="999", parentTagIds=child["id"]) == ["two"]
     assert await names(createdAfterTime="2024-05-01T10:00:01Z") == ["two", "three"]
+    assert await names(attributes="a:b", vehicleIds="x") == ["one", "two", "three"], "no filters of this list"
     assert (await client.get("/addresses", params={"tagIds": "north"})).status_code == 400
     first = (await client.get("/addresses", params={"limit": 1})).json()
     assert [address["id"] for address in first["data"]] == [one["id"]]

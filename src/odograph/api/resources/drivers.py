@@ -133,6 +133,8 @@ async def change_driver(call: Call) -> Answer:
 def _listed(call: Call) -> Iterator[Entity[Driver]]:
     status = call.query.text(_STATUS) or drivers.STATUSES[0]
     updated_ms = call.query.time_ms(UPDATED_AFTER) or 0
+    if any(call.query.csv(param) for param in ATTRIBUTES):
+        return iter(())
     rest = carriers_after(call, call.context.live.directory.drivers, started_after(call, KIND))
     return (one for one in rest if drivers.status_of(one.body) == status and updated_ms <= one.body.updated_ms)
 
