@@ -88,7 +88,8 @@ async def update(
             return Plan([], lambda _: old)
         check.check_within_tags(tag_limit, body.tag_ids)
         body = msgspec.structs.replace(body, updated_ms=catalog.clock.now_ms())
-        return Plan([put(old, org, body), *_floor(catalog, old, body)], lambda records: written(records[0], body))
+        changes = [put(old, org, body), *_floor(catalog, old, body), *_floors_of_links(catalog, old, body)]
+        return Plan(changes, lambda records: written(records[0], body))
 
     return await catalog.change(plan)
 
@@ -120,6 +121,21 @@ def _floor(catalog: Catalog, old: Entity[Address], new: Address | None) -> list[
         return []
     org = get_org(catalog.directory, old.org)
     return [put(org, INSTALL, msgspec.structs.replace(org.body, shown_from_ms=catalog.clock.now_ms()))]
+
+
+def _floors_of_links(catalog: Catalog, old: Entity[Address], new: Address) -> list[Change]:
+    """Where an address lies elsewhere now, the links that measure by it show only what is measured from now on.
+
+    Its new surroundings may be where something was while the link did not show it.
+    """
+    if (new.fence, new.lat, new.lon) == (old.body.fence, old.body.lat, old.body.lon):
+        return []
+    now_ms = catalog.clock.now_ms()
+    return [
+        put(share, share.org, msgspec.structs.replace(share.body, shown_from_ms=now_ms))
+        for share in catalog.directory.shares.list_(old.org)
+        if share.body.address_id == new.number or (share.body.route_id and share.body.disclose_m)
+    ]
 
 
 def _stops_of_their_own(catalog: Catalog, org: OrgId, address: Address) -> list[Change]:

@@ -12,7 +12,7 @@ from odograph.catalog.contacts import ContactFields
 from odograph.catalog.fencing import CircleFields, FenceFields
 from odograph.catalog.tags import TagFields
 from odograph.errors import Kind, Refusal
-from odograph.model.catalog import PlannedStop, RecurringRoute, Route, Stop
+from odograph.model.catalog import LiveShare, PlannedStop, RecurringRoute, Route, Stop
 from odograph.model.ids import OrgId, TagId
 from odograph.model.place import Geofence
 from tests.unit.catalog.conftest import NOON_MS
@@ -243,6 +243,32 @@ async def test_a_private_zone_and_the_floor_change_in_one_commit(catalog, org, s
     await change(catalog, org, home, fence=circle(50))
     await addresses.remove(catalog, org, home.body.number)
     assert commits == [{"address", "org"}, {"address", "org"}]
+
+
+async def test_an_address_that_moves_takes_nothing_of_the_past_into_the_links_that_measure_by_it(catalog, org):
+    dock = await make(catalog, org)
+
+    def link(share_id, **fields):
+        return LiveShare(share_id, share_id, "assetsLocation", 1, 1, share_id.encode().hex(), **fields)
+
+    links = [
+        link("near", address_id=dock.body.number),
+        link("on its way", route_id=5, disclose_m=100),
+        link("elsewhere", address_id=99),
+        link("on a route", route_id=5),
+    ]
+    await catalog.change(lambda: Plan([put(None, org, body) for body in links], lambda _: None))
+
+    def floors():
+        return [share.body.shown_from_ms for share in catalog.directory.shares.list_(org)]
+
+    await change(catalog, org, dock, name="New", notes="x")
+    assert floors() == [0, 0, 0, 0]
+    await change(catalog, org, dock, fence=circle(101))
+    assert floors() == [NOON_MS, NOON_MS, 0, 0]
+    catalog.clock.time_ms += 1
+    await change(catalog, org, dock, lat=52.2, lon=4.4)
+    assert floors() == [NOON_MS + 1, NOON_MS + 1, 0, 0]
 
 
 async def test_stops_at_a_deleted_address_stay_where_it_was(catalog, org):
