@@ -21,8 +21,9 @@ from odograph.api.auth import OPERATOR
 from odograph.api.context import Context
 from odograph.api.resources.base import Resource
 from odograph.api.resources.registry import RESOURCES
-from odograph.catalog import assets, orgs, tokens
+from odograph.catalog import addresses, assets, drivers, orgs, tokens
 from odograph.catalog.changes import Catalog
+from odograph.catalog.fencing import CircleFields, FenceFields
 from odograph.errors import Refusal
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
@@ -31,7 +32,7 @@ from odograph.live.snapshot import Snapshot
 from odograph.live.stretch import Stretch
 from odograph.live.view import Live
 from odograph.model.access import Scope
-from odograph.model.catalog import Asset
+from odograph.model.catalog import Address, Asset, Driver
 from odograph.model.cursor import Cursors
 from odograph.model.fixes import FIX_DTYPE, Fixes, empty_fixes
 from odograph.model.ids import AssetId, OrgId, RecordId, Seq, render_asset_id
@@ -176,6 +177,18 @@ class World:
 
     async def make_vehicle(self, org: OrgId, **fields: Any) -> Entity[Asset]:
         return await assets.create(self.catalog, org, assets.AssetFields(**fields))
+
+    async def make_address(self, org: OrgId, **fields: Any) -> Entity[Address]:
+        """A circle of 100 m around (52.1, 4.3), unless the fields say otherwise."""
+        fence = FenceFields(circle=CircleFields(radius_m=100, lat=52.1, lon=4.3))
+        known = {"name": "Dock", "formatted_address": "Quay 1", "fence": fence, **fields}
+        return await addresses.create(self.catalog, org, addresses.AddressFields(**known))
+
+    async def make_driver(self, org: OrgId, **fields: Any) -> Entity[Driver]:
+        """A driver, with a user name made of his name."""
+        known = {"name": "Dee", **fields}
+        known.setdefault("username", str(known["name"]).lower().replace(" ", "."))
+        return await drivers.create(self.catalog, org, drivers.DriverFields(**known))
 
     async def report(self, org: OrgId, asset: Entity[Asset], time_ms: int) -> None:
         """One fix of an asset."""

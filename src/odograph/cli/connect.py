@@ -114,6 +114,14 @@ class Api:
         found = [one async for one in self.every("/tags") if one["name"].casefold() == text.casefold()]
         return the_one(found, "tag", text)
 
+    async def find_address(self, text: str) -> Any:
+        """The address of an id, an external id `key:value` or a name. NOT_FOUND; INVALID for several."""
+        if text.isdigit() or ":" in text:
+            with suppress(Refusal):
+                return await self.get("/addresses", text)
+        found = [one async for one in self.every("/addresses") if one["name"].casefold() == text.casefold()]
+        return the_one(found, "address", text)
+
 
 def the_one(found: list[Any], what: str, text: str) -> Any:
     """The only one of those found by name. NOT_FOUND for none, INVALID for several."""
@@ -121,7 +129,8 @@ def the_one(found: list[Any], what: str, text: str) -> Any:
         raise not_found(f"There is no {what} {text!r}.")
     if len(found) > 1:
         ids = ", ".join(one["id"] for one in found[:5])
-        raise invalid(f"There are {len(found)} {what}s {text!r}; say which one by its id: {ids}.")
+        several = f"{what}es" if what.endswith("s") else f"{what}s"
+        raise invalid(f"There are {len(found)} {several} {text!r}; say which one by its id: {ids}.")
     return found[0]
 
 

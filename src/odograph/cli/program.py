@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "org": _Place("odograph.cli.org", "org", "Organisations: each sees its own vehicles alone."),
     "vehicle": _Place("odograph.cli.vehicle", "vehicle", "Vehicles: add, list, import from CSV."),
     "device": _Place("odograph.cli.device", "device", "Devices, their keys, and who knocked in vain."),
+    "address": _Place("odograph.cli.address", "address", "Addresses: places with geofences, private zones."),
     "tag": _Place("odograph.cli.tag", "tag", "Tags: labels in a tree, to select vehicles by."),
     "token": _Place("odograph.cli.token", "token", "API tokens for those who read."),
     "share": _Place("odograph.cli.share", "share", "Public links that show where something is."),

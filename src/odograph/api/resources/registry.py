@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from odograph.api.resources import (
+    addresses,
     assets,
+    contacts,
     devices,
+    drivers,
     export,
     imports,
     knocks,
@@ -31,6 +34,9 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     assets.RESOURCE,
     tags.RESOURCE,
     live_shares.RESOURCE,
+    addresses.RESOURCE,
+    drivers.RESOURCE,
+    contacts.RESOURCE,
     me.RESOURCE,
     export.RESOURCE,
     devices.RESOURCE,
