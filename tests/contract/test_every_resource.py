@@ -17,9 +17,11 @@ from odograph.api.params import LIMIT
 from odograph.api.resources import assets
 from odograph.api.resources.base import Endpoint, Limit, Param
 from odograph.api.resources.registry import RESOURCES
-from odograph.catalog import devices, knocks, tags
+from odograph.catalog import devices, knocks, recurring, routes, tags
+from odograph.catalog.stops import Place, StopFields
+from odograph.live.entity import Entity
 from odograph.model.access import Scope
-from odograph.model.catalog import Knock
+from odograph.model.catalog import Asset, Knock
 from odograph.model.ids import OrgId
 from tests.support.api import EVERY_SCOPE, NOON_MS, Client, World, open_world, public_id
 
@@ -100,9 +102,38 @@ async def populate(world: World, org: OrgId, how_many: int = 3) -> dict[str, str
         ids.setdefault("vehicles", public_id(asset))
         ids.setdefault("tags", str(tag.body.number))
         ids.setdefault("devices", str(device.id))
+        await plan_routes(world, org, number, asset, ids)
     ids["knocks"] = str(world.directory.knocks.list_(org)[0].id)
     ids["tokens"] = str(world.directory.tokens.list_(org)[0].id)
     return ids
+
+
+async def plan_routes(world: World, org: OrgId, number: int, asset: Entity[Asset], ids: dict[str, str]) -> None:
+    """A route and a recurring route of a vehicle."""
+    places = [Place(52.0, 4.0 + step, "", 0.0) for step in (0, 1)]
+    leaves, comes = (
+        StopFields(place=places[0], departure_ms=NOON_MS),
+        StopFields(place=places[1], arrival_ms=NOON_MS + 3_600_000),
+    )
+    route = await routes.create(
+        world.catalog,
+        org,
+        routes.RouteFields(name=f"Tour {number}", vehicle=public_id(asset), stops=[leaves, comes]),
+    )
+    pattern = await recurring.create(
+        world.catalog,
+        org,
+        recurring.RecurringFields(
+            name=f"Line {number}",
+            start_times=["06:30"],
+            stops=[
+                recurring.PlannedStopFields(place=places[0], departure_s=0),
+                recurring.PlannedStopFields(place=places[1], arrival_s=60),
+            ],
+        ),
+    )
+    ids.setdefault("routes", str(route.body.number))
+    ids.setdefault("recurring-routes", str(pattern.body.number))
 
 
 @every_endpoint
@@ -348,7 +379,8 @@ def test_no_documented_object_has_only_optional_fields_in_an_answer():
     for endpoint in ENDPOINTS:
         if endpoint.answers is not None:
             assert "data" in schemas[endpoint.answers.__name__]["required"]
-    patches = {name for name in schemas if name.endswith(("Patch", "NewAsset", "NewDevice", "Acceptance"))}
+    asked = ("Patch", "NewAsset", "NewDevice", "Acceptance", "RecurringStop")
+    patches = {name for name in schemas if name.endswith(asked)}
     assert {
         name for name, schema in schemas.items() if not schema.get("required") and schema["type"] == "object"
     } <= patches

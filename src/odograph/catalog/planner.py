@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -88,7 +89,7 @@ class Planner:
     async def plan(self) -> None:
         """Bring every org's runs up to date, at most MAX_RUNS in a commit. Raises Refusal where it can't."""
         for org in self._live.directory.orgs.list_(INSTALL):
-            while await self._catalog.change(lambda org=OrgId(org.id): self._batch(org)):  # type: ignore[misc]
+            while await self._catalog.change(partial(self._batch, OrgId(org.id))):
                 pass
 
     def _batch(self, org: OrgId) -> Plan[bool]:

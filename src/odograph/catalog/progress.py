@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
@@ -241,7 +242,7 @@ class Progress:
         """In one commit, or a few. A route that was changed meanwhile is left alone: that has touched it again."""
         for at in range(0, len(derived), MAX_ROUTES):
             some = derived[at : at + MAX_ROUTES]
-            self._take_over(await self.catalog.change(lambda some=some: self._puts(some)))  # type: ignore[misc]
+            self._take_over(await self.catalog.change(partial(self._puts, some)))
 
     def _puts(self, derived: Sequence[_Derived]) -> Plan[Sequence[Record]]:
         routes = self.live.directory.routes

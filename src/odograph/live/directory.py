@@ -191,8 +191,7 @@ class Directory:
         if not (tag_ids or parent_tag_ids or vehicle_ids):
             return mine
         org = principal.org
-        wanted = self._tag_ids(org, "tagIds", tag_ids)
-        wanted |= self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
+        wanted = self.wanted_tags(org, tag_ids, parent_tag_ids)
         chosen = _united(roll.tagged(wanted), self._numbers(org, vehicle_ids))
         return chosen if mine is None else np.intersect1d(chosen, mine, assume_unique=True)
 
@@ -205,6 +204,13 @@ class Directory:
             return True
         place = int(np.searchsorted(mine, number))
         return place < len(mine) and int(mine[place]) == number
+
+    def wanted_tags(
+        self, org: OrgId, tag_ids: Sequence[str] = (), parent_tag_ids: Sequence[str] = ()
+    ) -> set[TagId]:
+        """The tags that these filters mean, for what is no vehicle; INVALID for an id that could never be one."""
+        wanted = self._tag_ids(org, "tagIds", tag_ids)
+        return wanted | self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
 
     def _tag_ids(self, org: OrgId, field: str, texts: Sequence[str]) -> set[TagId]:
         for text in texts:
