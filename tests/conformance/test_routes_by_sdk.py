@@ -11,6 +11,9 @@ from samsara.types.create_route_stop_with_orders_request_object_request_body imp
     CreateRouteStopWithOrdersRequestObjectRequestBody as NewStop,
 )
 from samsara.types.route_settings_request_body import RouteSettingsRequestBody
+from samsara.types.routes_single_use_address_object_request_body import (
+    RoutesSingleUseAddressObjectRequestBody as Location,
+)
 from samsara.types.update_routes_stop_request_object_request_body import (
     UpdateRoutesStopRequestObjectRequestBody as Stop,
 )
@@ -20,7 +23,7 @@ from tests.support.api import open_world, public_id
 
 LEAVES = datetime(2024, 5, 1, 10, tzinfo=UTC)
 COMES = datetime(2024, 5, 1, 11, tzinfo=UTC)
-DEPOT, SHOP = ({"latitude": 52.0 + step, "longitude": 4.0} for step in (0, 1))
+DEPOT, SHOP = (Location(latitude=52.0 + step, longitude=4.0) for step in (0, 1))
 DAY = {"start_time": "2024-05-01T00:00:00Z", "end_time": "2024-05-02T00:00:00Z"}
 
 

@@ -51,7 +51,7 @@ def read_buses() -> dict[str, tuple[Fixes, list[Trip]]]:
         rows = [
             (asset, time_ms, round(lat * 1e7), round(lon * 1e7), 0, 0, 0) for time_ms, lat, lon in sorted(track)
         ]
-        trips = []
+        trips: list[Trip] = []
         for (bus, trip), times in observed.items():
             if bus == vehicle:
                 plan = plans[trip]

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from odograph.catalog.changes import Catalog, Plan, delete, put
 from odograph.catalog.routes import number_routes, number_stops, run_name
 from odograph.catalog.runs import scheduled_start_ms
 from odograph.errors import Refusal
+from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.live.view import Live
 from odograph.model.catalog import PlannedStop, RecurringRoute, Route, Stop
@@ -87,62 +89,68 @@ class Planner:
                 pass
 
     async def plan(self) -> None:
-        """Bring every org's runs up to date, at most MAX_RUNS in a commit. Raises Refusal where it can't."""
+        """Bring every org's runs up to date. Raises Refusal where it can't."""
         for org in self._live.directory.orgs.list_(INSTALL):
-            while await self._catalog.change(partial(self._batch, OrgId(org.id))):
-                pass
+            for pattern in self._live.directory.recurring.list_(OrgId(org.id)):
+                await plan_runs(self._catalog, OrgId(org.id), RouteId(pattern.body.number))
+                await asyncio.sleep(0)
 
-    def _batch(self, org: OrgId) -> Plan[bool]:
-        """The next changes of an org; the answer says whether there may be more."""
-        now_ms = self._catalog.clock.now_ms()
-        gone: list[Entity[Route]] = []
-        made: list[tuple[Entity[Route] | None, Route]] = []
-        for pattern in self._live.directory.recurring.list_(org):
-            for old, body in self._differences(org, pattern, now_ms):
-                if body is None and old is not None:
-                    gone.append(old)
-                elif body is not None:
-                    made.append((old, body))
-                if len(gone) + len(made) == MAX_RUNS:
-                    return Plan([*map(delete, gone), *self._puts(org, made)], lambda _: True)
-        return Plan([*map(delete, gone), *self._puts(org, made)], lambda _: False)
 
-    def _differences(
-        self, org: OrgId, pattern: Entity[RecurringRoute], now_ms: int
-    ) -> Iterator[tuple[Entity[Route] | None, Route | None]]:
-        """What is planned and what should be, where they differ: None left is missing, right is to go.
+async def plan_runs(catalog: Catalog, org: OrgId, number: RouteId) -> None:
+    """Bring the runs of a pattern up to date, at most MAX_RUNS in a commit. Raises Refusal where it can't."""
+    while await catalog.change(partial(_batch, catalog, org, number)):
+        pass
 
-        A run that was changed by itself after its pattern stays as it is.
-        """
-        body = pattern.body
-        planned = {run_name(one.body): one for one in self._live.directory.routes.runs(org, RouteId(body.number))}
-        for run_date, run_time, begins_ms in runs_of(body, now_ms):
-            old = planned.pop(f"{run_date}T{run_time}", None)
-            if old is None:
-                yield None, planned_run(body, run_date, run_time, begins_ms, now_ms)
-            elif old.body.updated_ms < body.updated_ms and not (old.body.started_ms or old.body.ended_ms):
-                yield old, _renewed(old.body, planned_run(body, run_date, run_time, begins_ms, now_ms))
-        for old in planned.values():
-            is_begun = old.body.started_ms or old.body.ended_ms or scheduled_start_ms(old.body) <= now_ms
-            if not is_begun and old.body.updated_ms < body.updated_ms:
-                yield old, None
 
-    def _puts(self, org: OrgId, made: Sequence[tuple[Entity[Route] | None, Route]]) -> list[Change]:
-        if not made:
-            return []
-        routes, counting = number_routes(self._live.directory, sum(old is None for old, _ in made))
-        missing = sum(not stop.number for _, body in made for stop in body.stops)
-        stops, stop_counting = number_stops(self._live.directory, missing)
-        fresh_routes, fresh_stops = iter(routes), iter(stops)
-        changes = []
-        for old, body in made:
-            numbered = tuple(
-                stop if stop.number else msgspec.structs.replace(stop, number=next(fresh_stops))
-                for stop in body.stops
-            )
-            number = body.number if old is not None else next(fresh_routes)
-            changes.append(put(old, org, msgspec.structs.replace(body, number=number, stops=numbered)))
-        return [*changes, *([counting] if len(routes) else []), *([stop_counting] if len(stops) else [])]
+def _batch(catalog: Catalog, org: OrgId, number: RouteId) -> Plan[bool]:
+    """The next changes; the answer says whether there are more."""
+    directory = catalog.directory
+    pattern = directory.recurring.find_by_number(org, number)
+    if pattern is None:  # deleted meanwhile, and its runs with it
+        return Plan([], lambda _: False)
+    differences = list(islice(_differences(directory, org, pattern, catalog.clock.now_ms()), MAX_RUNS + 1))
+    some = differences[:MAX_RUNS]
+    gone = [delete(old) for old, body in some if old is not None and body is None]
+    made = [(old, body) for old, body in some if body is not None]
+    return Plan([*gone, *_puts(directory, org, made)], lambda _: len(differences) > MAX_RUNS)
+
+
+def _differences(
+    directory: Directory, org: OrgId, pattern: Entity[RecurringRoute], now_ms: int
+) -> Iterator[tuple[Entity[Route] | None, Route | None]]:
+    """What is planned and what should be, where they differ: None left is missing, right is to go.
+
+    A run that was changed by itself after its pattern stays as it is.
+    """
+    body = pattern.body
+    planned = {run_name(one.body): one for one in directory.routes.runs(org, RouteId(body.number))}
+    for run_date, run_time, begins_ms in runs_of(body, now_ms):
+        old = planned.pop(f"{run_date}T{run_time}", None)
+        if old is None:
+            yield None, planned_run(body, run_date, run_time, begins_ms, now_ms)
+        elif old.body.updated_ms < body.updated_ms and not (old.body.started_ms or old.body.ended_ms):
+            yield old, _renewed(old.body, planned_run(body, run_date, run_time, begins_ms, now_ms))
+    for old in planned.values():
+        is_begun = old.body.started_ms or old.body.ended_ms or scheduled_start_ms(old.body) <= now_ms
+        if not is_begun and old.body.updated_ms < body.updated_ms:
+            yield old, None
+
+
+def _puts(directory: Directory, org: OrgId, made: Sequence[tuple[Entity[Route] | None, Route]]) -> list[Change]:
+    if not made:
+        return []
+    routes, counting = number_routes(directory, sum(old is None for old, _ in made))
+    missing = sum(not stop.number for _, body in made for stop in body.stops)
+    stops, stop_counting = number_stops(directory, missing)
+    fresh_routes, fresh_stops = iter(routes), iter(stops)
+    changes = []
+    for old, body in made:
+        numbered = tuple(
+            stop if stop.number else msgspec.structs.replace(stop, number=next(fresh_stops)) for stop in body.stops
+        )
+        number = body.number if old is not None else next(fresh_routes)
+        changes.append(put(old, org, msgspec.structs.replace(body, number=number, stops=numbered)))
+    return [*changes, *([counting] if len(routes) else []), *([stop_counting] if len(stops) else [])]
 
 
 def planned_run(pattern: RecurringRoute, run_date: str, run_time: str, begins_ms: int, now_ms: int) -> Route:

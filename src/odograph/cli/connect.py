@@ -83,6 +83,12 @@ class Api:
                 return
             params["after"] = page["pagination"]["endCursor"]
 
+    async def timezone(self) -> str:
+        """The time zone of the org that is asked."""
+        me = await self.get("/me")
+        known = (one["timezone"] for one in await self.get("/odograph/orgs") if one["id"] == me["id"])
+        return str(next(known, "UTC"))
+
     async def find_vehicle(self, text: str) -> Any:
         """The vehicle of an id, an external id `key:value`, a name or a plate. NOT_FOUND; INVALID for several."""
         if text.isdigit() or ":" in text:
@@ -103,6 +109,15 @@ class Api:
                 return await self.get("/tags", text)
         found = [one async for one in self.every("/tags") if one["name"].casefold() == text.casefold()]
         return the_one(found, "tag", text)
+
+    async def find_recurring(self, text: str) -> Any:
+        """The recurring route of an id, an external id or a name. NOT_FOUND; INVALID for several."""
+        path = "/odograph/recurring-routes"
+        if text.isdigit() or ":" in text:
+            with suppress(Refusal):
+                return await self.get(path, text)
+        found = [one async for one in self.every(path) if one["name"].casefold() == text.casefold()]
+        return the_one(found, "recurring route", text)
 
 
 def the_one(found: list[Any], what: str, text: str) -> Any:

@@ -32,6 +32,8 @@ COMMANDS: Final = {
     "vehicle": _Place("odograph.cli.vehicle", "vehicle", "Vehicles: add, list, import from CSV."),
     "device": _Place("odograph.cli.device", "device", "Devices, their keys, and who knocked in vain."),
     "tag": _Place("odograph.cli.tag", "tag", "Tags: labels in a tree, to select vehicles by."),
+    "route": _Place("odograph.cli.route", "route", "Routes, their stops, and how far they came."),
+    "recurring": _Place("odograph.cli.recurring", "recurring", "Recurring routes: stops and a schedule."),
     "token": _Place("odograph.cli.token", "token", "API tokens for those who read."),
     "replay": _Place("odograph.cli.replay", "replay", "Send recordings as their devices would."),
     "export": _Place("odograph.cli.export", "export", "Write fixes as CSV, GeoJSON or GPX."),

@@ -120,7 +120,9 @@ def test_new_drives_are_learned():
     for number in range(100, 130):
         body = Arrival(1, 0.0, at_m(0), NOON_MS, ((5000, 600),))
         arrivals.put(Record(ORG, "arrival", RecordId(number), number, msgspec.json.encode(body)))
-    assert learned.estimate(ORG, AssetId(1), far(5000), PLACE, NOON_MS).at_ms == NOON_MS + 600_000
+    estimate = learned.estimate(ORG, AssetId(1), far(5000), PLACE, NOON_MS)
+    assert estimate is not None
+    assert estimate.at_ms == NOON_MS + 600_000
 
 
 @pytest.mark.parametrize("count", [8, 9, 20, 31])

@@ -25,6 +25,7 @@ from odograph.api.route_bodies import (
 )
 from odograph.api.wire import Time, render_time, to_json
 from odograph.catalog import recurring
+from odograph.catalog.planner import plan_runs
 from odograph.catalog.recurring import MAX_SPAN_S, WEEKDAYS, PlannedStopFields
 from odograph.catalog.routes import is_visible
 from odograph.catalog.stops import Place
@@ -158,9 +159,11 @@ async def get_recurring(call: Call) -> Answer:
 
 
 async def create_recurring(call: Call) -> Answer:
-    """A new recurring route."""
+    """A new recurring route; the runs of its first week are there when this answers."""
     principal, body = call.principal, read_new(call.body, NewRecurringRoute)
-    return _one(call, await recurring.create(call.context.catalog, principal.org, _fields(body), principal.tag_ids))
+    made = await recurring.create(call.context.catalog, principal.org, _fields(body), principal.tag_ids)
+    await plan_runs(call.context.catalog, principal.org, RouteId(made.body.number))
+    return _one(call, made)
 
 
 async def change_recurring(call: Call) -> Answer:
@@ -168,6 +171,7 @@ async def change_recurring(call: Call) -> Answer:
     principal, number = call.principal, RouteId(_asked(call).body.number)
     fields = _fields(read_patch(call.body, RecurringRoutePatch))
     changed = await recurring.update(call.context.catalog, principal.org, number, fields, principal.tag_ids)
+    await plan_runs(call.context.catalog, principal.org, number)
     return _one(call, changed)
 
 
