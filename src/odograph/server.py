@@ -24,7 +24,10 @@ from odograph.api.context import Context
 from odograph.api.resources.registry import RESOURCES
 from odograph.catalog import enrolment, shares
 from odograph.catalog import knocks as knocking
+from odograph.catalog.arrivals import Arrivals
 from odograph.catalog.changes import Catalog
+from odograph.catalog.planner import Planner
+from odograph.catalog.progress import Progress
 from odograph.clock import Clock, SystemClock
 from odograph.errors import unavailable
 from odograph.geocoding.offline import OfflineGeocoder
@@ -91,6 +94,9 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         intake = Intake(door, committer, clock, oldest_fix_ms=settings.oldest_fix_days * 86_400_000)
         epoch = (await store.status()).epoch
         server_key = _server_key(data_dir)
+        planner = Planner(live, catalog)
+        progress = Progress(live, catalog, Arrivals(live, catalog))
+        live.watchers += [planner.take, progress.take]
         context = Context(
             store=store,
             live=live,
@@ -105,7 +111,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         app = AccessLog(
             _Root(build_api(context, RESOURCES, guides=_guides()), IngestHttp(PROTOCOLS.http, intake, clock))
         )
-        services = [live.run(store), committer.run(), knocks.run()]
+        services = [live.run(store), committer.run(), knocks.run(), planner.run(), progress.run()]
         tasks = [asyncio.create_task(service) for service in services]
         try:
             await _until_ready(live, tasks)

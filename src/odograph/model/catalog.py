@@ -203,6 +203,7 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_ms: int = 0
     recurring_id: int = 0  # number of the recurring route that it is a run of
     run_date: str = ""  # YYYY-MM-DD in the recurring route's zone
+    run_time: str = ""  # HH:MM there: which of the day's runs it is
 
 
 class PlannedStop(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -241,6 +242,7 @@ class RecurringRoute(msgspec.Struct, frozen=True, omit_defaults=True):
     completion: str = "arriveLastStop"
     tag_ids: tuple[int, ...] = ()
     external_ids: dict[str, str] = {}
+    cancelled: tuple[str, ...] = ()  # runs that were deleted one by one, as YYYY-MM-DDTHH:MM: not planned again
 
 
 class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
