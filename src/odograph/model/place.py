@@ -57,10 +57,9 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
         for at in range(len(ring_lat)):
             lat_a, lat_b = ring_lat[at - 1], ring_lat[at]
             lon_a, lon_b = ring_lon[at - 1], ring_lon[at]
-            if lat_a == lat_b:
-                continue
             is_between = (lat_a > lat) != (lat_b > lat)
-            is_inside ^= is_between & (x < lon_a + (lon_b - lon_a) * (lat - lat_a) / (lat_b - lat_a))
+            # Multiplied out, for a division by the rise of a side that is all but level overflows.
+            is_inside ^= is_between & ((x - lon_a) * abs(lat_b - lat_a) < (lon_b - lon_a) * np.abs(lat - lat_a))
         return is_inside
 
     def distance_m(self, lat: float, lon: float) -> float:
