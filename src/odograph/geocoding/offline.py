@@ -72,6 +72,11 @@ class OfflineGeocoder:
                 return Nearest(best, self._places.name(best), distance)
         return None
 
+    def timezone(self, lat: float, lon: float) -> str | None:
+        """The zone of the nearest place; None beyond MAX_DISTANCE_KM."""
+        found = self.nearest(lat, lon)
+        return None if found is None else self._places.zones[self._places.zone[found.place]] or None
+
     def _describe_cell(self, key: int, lat_e7: int, lon_e7: int) -> str:
         text = self._old.get(key)
         if text is None:

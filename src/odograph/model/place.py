@@ -27,6 +27,15 @@ class Position(NamedTuple):
     lon: float
 
 
+class Box(NamedTuple):
+    """Latitudes from `south` to `north`, longitudes within `half_width` degrees of `middle`."""
+
+    south: float
+    north: float
+    middle: float
+    half_width: float
+
+
 class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
     """A circle (`radius_m` > 0) around `lat`, `lon`, or a polygon of `vertices`, each (lat, lon) in degrees.
 
@@ -76,6 +85,18 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
         if not self.vertices:
             return self.radius_m
         return max(distance_m(self.center, Position(*vertex)) for vertex in self.vertices)
+
+    def box(self) -> Box:
+        """What it lies in; around a pole every longitude."""
+        if self.vertices:
+            lats, lons = self._ring()
+            return Box(min(lats), max(lats), (min(lons) + max(lons)) / 2, (max(lons) - min(lons)) / 2)
+        reach = self.radius_m / EARTH_RADIUS_M
+        lat = math.radians(self.lat)
+        is_polar = abs(lat) + reach >= math.pi / 2
+        width = 180.0 if is_polar else math.degrees(math.asin(math.sin(reach) / math.cos(lat)))
+        degrees = math.degrees(reach)
+        return Box(self.lat - degrees, self.lat + degrees, self.lon, width)
 
     def _ring(self) -> tuple[list[float], list[float]]:
         """The vertices without a jump at the antimeridian: longitudes near the first one's, whatever they were."""
