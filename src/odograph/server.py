@@ -25,6 +25,7 @@ from odograph.api.resources.registry import RESOURCES
 from odograph.catalog import enrolment
 from odograph.catalog import knocks as knocking
 from odograph.catalog.changes import Catalog
+from odograph.catalog.share_ending import end
 from odograph.clock import Clock, SystemClock
 from odograph.errors import unavailable
 from odograph.geocoding.offline import OfflineGeocoder
@@ -43,10 +44,16 @@ from odograph.localsocket import CONTROL_SOCKET, short_path
 from odograph.model.cursor import Cursors
 from odograph.protocols.registry import PROTOCOLS
 from odograph.settings import Settings
+from odograph.sharing.arrival import NoEstimator
+from odograph.sharing.views.base import Sources
 from odograph.store.base import Store
 from odograph.store.registry import open_store
 from odograph.telemetry import AccessLog, App, Receive, Send
 from odograph.telemetry import Scope as AsgiScope
+from odograph.viewer.app import Look
+from odograph.viewer.build import build as build_viewer
+from odograph.viewer.headers import csp
+from odograph.viewer.paths import is_public
 
 KEY_BYTES = 32
 GC_THRESHOLDS = (50_000, 20, 1_000_000)  # young objects as they come, old ones hardly ever
@@ -90,20 +97,25 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         door = Door(live.directory, knocks, partial(enrolment.enrol, catalog), clock)
         intake = Intake(door, committer, clock, oldest_fix_ms=settings.oldest_fix_days * 86_400_000)
         epoch = (await store.status()).epoch
+        server_key = _server_key(data_dir)
+        cursors = Cursors(server_key, epoch)
         context = Context(
             store=store,
             live=live,
             catalog=catalog,
             clock=clock,
             geocoder=geocoder,
-            cursors=Cursors(_server_key(data_dir), epoch),
+            cursors=cursors,
             public_url=settings.base_url,
             metrics_public=settings.metrics_public,
         )
-        app = AccessLog(
-            _Root(build_api(context, RESOURCES, guides=_guides()), IngestHttp(PROTOCOLS.http, intake, clock))
-        )
-        services = [live.run(store), committer.run(), knocks.run()]
+        sources = Sources(live.directory, live.snapshot, geocoder, geocoder, NoEstimator(), server_key)
+        look = Look(csp(settings.framers))
+        public = build_viewer(live, sources, cursors, clock, partial(end, catalog), lambda: look)
+        live.watchers += [public.hub.watch, public.arrivals.watch]
+        api = build_api(context, RESOURCES, guides=_guides())
+        app = AccessLog(_Root(api, IngestHttp(PROTOCOLS.http, intake, clock), public.app))
+        services = [live.run(store), committer.run(), knocks.run(), public.hub.run(), public.arrivals.run()]
         tasks = [asyncio.create_task(service) for service in services]
         try:
             await _until_ready(live, tasks)
@@ -127,16 +139,18 @@ async def _until_ready(live: Live, tasks: Sequence[asyncio.Task[None]]) -> None:
 
 
 class _Root:
-    """Devices to ingest, everybody else to the API."""
+    """Devices to ingest, holders of links to the viewer, everybody else to the API."""
 
-    def __init__(self, api: App, ingest: App) -> None:
+    def __init__(self, api: App, ingest: App, viewer: App) -> None:
         self._api = api
         self._ingest = ingest
+        self._viewer = viewer
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        is_device = scope["path"].startswith("/ingest/")
-        await (self._ingest if is_device else self._api)(scope, receive, send)
+        path = scope["path"]
+        app = self._ingest if path.startswith("/ingest/") else self._viewer if is_public(path) else self._api
+        await app(scope, receive, send)
 
 
 class _AsOperator:

@@ -6,7 +6,7 @@ Each fix is judged as of now and as of its own time. Whatever is in doubt is not
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
@@ -81,7 +81,7 @@ class Rules:
     disclose_m: int = 0
     disclose_min: int = 0
     planned_ms: int = 0
-    expect: Expect | None = None
+    expect: Expect | None = field(default=None, compare=False)
     trail_min: int = 0
 
 

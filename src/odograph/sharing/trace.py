@@ -99,16 +99,22 @@ class Trace:
             self.run = self._thinned(self.run)
         return Taken(np.concatenate(added) if added else fixes[:0], is_changed, is_cut)
 
-    def rule(self, rules: Rules, now_ms: int) -> None:
-        """Go on under other rules: what they hide goes; what they would show is in what comes."""
-        self.rules = rules
+    def rule(self, rules: Rules, now_ms: int) -> bool:
+        """Go on under other rules: what they hide goes; what they would show is in what comes.
+
+        Says whether points went that were shown, of an asset that still is.
+        """
+        was, rows, self.rules = self.rules, len(self.run), rules
+        if rules == was:
+            return False
         kept = np.concatenate((self.run, self._newest)) if self._newest_ms() > self._last_ms() else self.run
         if not len(kept):
-            return
+            return False
         cut_ms, is_entry_seen = self._cut_ms, self.is_entry_seen
         self.load(kept, now_ms)
         if not self._cut_ms:
             self._cut_ms, self.is_entry_seen = cut_ms, is_entry_seen
+        return self.hidden is None and (len(self.run) < rows or rules.trail_min != was.trail_min)
 
     def points(self, now_ms: int) -> list[Point]:
         """The trail as it is shown now, oldest first; none where the link has none."""
