@@ -83,4 +83,4 @@ def _corner(place: page.Place, radius_m: float, angle: float) -> list[float]:
     sine = math.sin(lat) * math.cos(reach) + math.cos(lat) * math.sin(reach) * math.sin(angle)
     across = math.cos(angle) * math.sin(reach) * math.cos(lat)
     lon = place.lon + math.degrees(math.atan2(across, math.cos(reach) - math.sin(lat) * sine))
-    return [round((lon + 180) % 360 - 180, 7), round(math.degrees(math.asin(sine)), 7)]
+    return [round((lon + 180) % 360 - 180, 6), round(math.degrees(math.asin(sine)), 6)]
