@@ -43,6 +43,7 @@ class Trace:
         """Whether the fix right before the stretch was outside of the place within which it is shown."""
         self.origin: Position | None = None
         """Where the link first showed it."""
+        self._origin_ms = 0
         self._newest: Fixes = empty_fixes()  # one row, hidden or not
         self._is_outside = False  # the newest, where it is hidden
         self._cut_ms = 0  # of the newest hidden fix that is older than the newest one
@@ -61,8 +62,8 @@ class Trace:
         fixes = fixes[np.unique(fixes["time_ms"], return_index=True)[1]]
         judged = judge(self.rules, fixes, now_ms)
         shown = fixes[judged.is_shown]
-        if self.origin is None and len(shown):
-            self.origin = _position(shown[0])
+        if len(shown) and (self.origin is None or int(shown["time_ms"][0]) < self._origin_ms):
+            self.origin, self._origin_ms = _position(shown[0]), int(shown["time_ms"][0])
         counted = np.flatnonzero(judged.is_shown | judged.is_hidden)
         if len(counted):
             self._begin(fixes, judged, counted)
@@ -157,7 +158,7 @@ class Trace:
             self._newest, self.hidden = row.copy(), None
             self.run = np.concatenate((self.run, row))
             if self.origin is None:
-                self.origin = _position(row[0])
+                self.origin, self._origin_ms = _position(row[0]), time_ms
             return True
         if self.hidden is not None or time_ms <= self._cut_ms:
             return False

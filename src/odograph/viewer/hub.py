@@ -112,7 +112,7 @@ class Hub:
         """A stream that gets everything from now on."""
         self._streams_made += 1
         stream = Stream(self._streams_made % HEARTBEAT_TICKS)
-        stream.reached = self._live.stretch.head
+        stream.begin_again(self._live.stretch.head)
         link.streams.add(stream)
         VIEWER_STREAMS.inc()
         self._count(link)

@@ -13,7 +13,7 @@ MOST_BYTES: Final = 48_000  # one that is further behind is told the state anew,
 class Stream:
     """Filled by the hub, emptied by the request that it belongs to; both on one event loop."""
 
-    __slots__ = ("_bytes", "_events", "_wake", "is_behind", "is_over", "reached", "slot")
+    __slots__ = ("_bytes", "_events", "_put_seq", "_wake", "is_behind", "is_over", "reached", "slot")
 
     def __init__(self, slot: int) -> None:
         self._events: deque[bytes] = deque()
@@ -22,7 +22,8 @@ class Stream:
         self.slot = slot
         """Which of the ticks brings its heartbeat."""
         self.reached = 0
-        """The seq up to which it was given everything."""
+        """The seq up to which everything was taken from it."""
+        self._put_seq = 0
         self.is_behind = False
         """It was given too much for its pace, and what waited was dropped: it must begin again from `reached`."""
         self.is_over = False
@@ -43,7 +44,7 @@ class Stream:
         else:
             self._events.append(event)
             self._bytes += len(event)
-            self.reached = max(self.reached, seq)
+            self._put_seq = seq
         self._rouse()
 
     def beat(self) -> None:
@@ -66,7 +67,7 @@ class Stream:
         """Forget what waits: its request tells the state anew, with everything up to this seq."""
         self._clear()
         self.is_behind = False
-        self.reached = reached
+        self.reached = self._put_seq = reached
 
     async def next(self) -> bytes:
         """All that waits, in one piece; empty where it must begin again, or is over and everything is sent."""
@@ -74,6 +75,8 @@ class Stream:
             self._wake = asyncio.get_running_loop().create_future()
             await self._wake
         events = b"".join(self._events)
+        if events:
+            self.reached = self._put_seq
         self._clear()
         return events
 
