@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -73,6 +73,8 @@ class Core:
     app: App
     services: Sequence[asyncio.Task[None]]
     """What must run as long as the server does; one that ends has failed."""
+    hang_up: Callable[[], None]
+    """Closes the streams of public links, which would go on for ever."""
 
 
 @asynccontextmanager
@@ -119,7 +121,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         tasks = [asyncio.create_task(service) for service in services]
         try:
             await _until_ready(live, tasks)
-            yield Core(store, live, intake, app, tasks)
+            yield Core(store, live, intake, app, tasks, public.hub.hang_up)
         finally:
             for task in tasks:
                 task.cancel()
@@ -208,6 +210,7 @@ async def serve(
                 await listener.close()
             for server, _ in servers:
                 server.should_exit = True
+            core.hang_up()
             await asyncio.gather(*tasks)
             for service in core.services:
                 if service.done():

@@ -32,7 +32,7 @@ from odograph.sharing.arrival import Estimator, NoEstimator
 from odograph.sharing.keys import key_hash, link_key, stop_key
 from odograph.sharing.views.base import Sources
 from odograph.store.base import Change, OrgFixes, Record, Store
-from odograph.telemetry import AccessLog
+from odograph.telemetry import AccessLog, App
 from odograph.viewer.app import Look
 from odograph.viewer.build import Public, build
 from odograph.viewer.headers import csp
@@ -164,6 +164,43 @@ class Watching:
                 self.events.put_nowait(Event(fields[b"event"].decode(), data, fields.get(b"id", b"").decode()))
 
 
+async def connect(
+    app: App, path: str, headers: Mapping[str, str] | None = None, client: str = "127.0.0.1", method: str = "GET"
+) -> Watching:
+    """Ask an app for a path, and keep what comes until it is over."""
+    plain, _, query = path.partition("?")
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": plain,
+        "query_string": query.encode("utf-8", "surrogateescape"),
+        "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in (headers or {}).items()],
+        "client": (client, 1234),
+    }
+    start: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    watching = Watching(cast("Any", None), start)
+    watching.may_send.set()
+    is_first = True
+
+    async def receive() -> Any:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await watching.hang_up.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        await watching.may_send.wait()
+        if message["type"] == "http.response.start":
+            start.set_result(Answer(message["status"], list(message["headers"]), b""))
+        else:
+            watching.feed(message.get("body", b""))
+
+    watching.task = asyncio.create_task(cast("Any", app(scope, receive, send)))
+    return watching
+
+
 @dataclass
 class Viewing:
     """One server's public side without its sockets."""
@@ -174,6 +211,10 @@ class Viewing:
     clock: HandClock
     public: Public
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def app(self) -> App:
+        return AccessLog(self.public.app)
 
     # -- records
 
@@ -284,14 +325,14 @@ class Viewing:
         client: str = "127.0.0.1",
         method: str = "GET",
     ) -> Answer:
-        watching = await self._begin(path, headers or {}, client, method)
+        watching = await connect(self.app, path, headers, client, method)
         await watching.task
         answer = watching.start.result()
         return Answer(answer.status, answer.headers, bytes(watching.raw))
 
     async def watch(self, key: str, after: str = "", client: str = "127.0.0.1") -> Watching:
         query = f"?after={after}" if after else ""
-        watching = await self._begin(f"/o/1/fleet/viewer/address/{key}/stream{query}", {}, client, "GET")
+        watching = await connect(self.app, f"/o/1/fleet/viewer/address/{key}/stream{query}", client=client)
         await watching.start
         return watching
 
@@ -302,44 +343,10 @@ class Viewing:
         text = answer.body.split(b'id="odograph-state">')[1].split(b"</script>")[0]
         return msgspec.json.decode(text)
 
-    async def _begin(self, path: str, headers: Mapping[str, str], client: str, method: str) -> Watching:
-        plain, _, query = path.partition("?")
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": plain,
-            "query_string": query.encode("utf-8", "surrogateescape"),
-            "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
-            "client": (client, 1234),
-        }
-        start: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        watching = Watching(cast("Any", None), start)
-        watching.may_send.set()
-        is_first = True
-
-        async def receive() -> Any:
-            nonlocal is_first
-            if is_first:
-                is_first = False
-                return {"type": "http.request", "body": b"", "more_body": False}
-            await watching.hang_up.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            await watching.may_send.wait()
-            if message["type"] == "http.response.start":
-                start.set_result(Answer(message["status"], list(message["headers"]), b""))
-            else:
-                watching.feed(message.get("body", b""))
-
-        app = AccessLog(self.public.app)
-        watching.task = asyncio.create_task(app(scope, receive, send))
-        return watching
-
 
 @asynccontextmanager
 async def open_viewing(
-    directory: Path, *, estimator: Estimator | None = None, ledger: Ledger | None = None
+    directory: Path, *, estimator: Estimator | None = None, ledger: Ledger | None = None, is_built: bool = True
 ) -> AsyncIterator[Viewing]:
     clock = HandClock()
     stretch = Stretch(16_000_000)
@@ -354,7 +361,8 @@ async def open_viewing(
     sources = Sources(live.directory, live.snapshot, knowing, knowing, estimator or NoEstimator(), SERVER_KEY)
     web = directory / "web"
     web.mkdir()
-    (web / "share.html").write_text(SHARE_HTML)
+    if is_built:
+        (web / "share.html").write_text(SHARE_HTML)
     public = build(
         live,
         sources,

@@ -138,6 +138,13 @@ class Hub:
         """Points of this range were sent to one who had missed them."""
         self._note(link, link.disclosed(), first_seq, last_seq)
 
+    def hang_up(self) -> None:
+        """Close every stream without a word: the server stops, and viewers come back to the next one."""
+        for org in self._orgs.values():
+            for link in org.links.values():
+                for stream in link.streams:
+                    stream.end(b"")
+
     # -- what happens
 
     def watch(self, committed: Committed) -> None:

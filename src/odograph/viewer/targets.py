@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from odograph.clock import Clock
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import LiveShare
+from odograph.model.catalog import LiveShare, Route
 from odograph.model.ids import OrgId, RecordId
 from odograph.sharing.keys import key_hash, stop_key
 from odograph.sharing.runs import find_stop
@@ -37,12 +37,15 @@ class Targets:
         self._clock = clock
         self._stops: dict[bytes, _StopAt] = {}
         self._of_route: dict[RecordId, list[bytes]] = {}
+        self._tidied_ms = clock.now_ms()
 
     def watch(self, records: Sequence[Record]) -> None:
         """Take note of routes that were made, changed or deleted."""
         for record in records:
             if record.kind == "route":
                 self._note(record.org, record.id)
+        if self._clock.now_ms() - self._tidied_ms > STOPS_KEPT_MS:
+            self._tidy()
 
     def find(self, key: str) -> Entity[LiveShare] | None:
         """The link of this key, whether it is open or not; None where no link has it."""
@@ -66,11 +69,26 @@ class Targets:
         found = Entity(at.org, RecordId(-stop.number), route.rev, by_stop.as_share(route.body, stop, hashed))
         return found if hmac.compare_digest(bytes.fromhex(found.body.key_hash), hashed) else None
 
-    def _note(self, org: OrgId, route_id: RecordId) -> None:
+    def _tidy(self) -> None:
+        """Forget the runs that have become old since they were noted."""
+        self._tidied_ms = self._clock.now_ms()
+        for route_id, hashes in list(self._of_route.items()):
+            org = self._stops[hashes[0]].org
+            route = self._directory.routes.find(org, route_id)
+            if route is None or self._is_old(route.body):
+                self._forget(route_id)
+
+    def _is_old(self, route: Route) -> bool:
+        return 0 < route.ended_ms < self._clock.now_ms() - STOPS_KEPT_MS
+
+    def _forget(self, route_id: RecordId) -> None:
         for hashed in self._of_route.pop(route_id, ()):
             self._stops.pop(hashed, None)
+
+    def _note(self, org: OrgId, route_id: RecordId) -> None:
+        self._forget(route_id)
         route = self._directory.routes.find(org, route_id)
-        if route is None or 0 < route.body.ended_ms < self._clock.now_ms() - STOPS_KEPT_MS:
+        if route is None or self._is_old(route.body) or not route.body.stops:
             return
         hashes = []
         for stop in route.body.stops:

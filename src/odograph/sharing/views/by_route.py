@@ -67,8 +67,10 @@ class ByRoute:
         return Frame(link_of(scene, "route", bound, shown, hidden), UNSET, run_of(scene, route, shown))
 
     def asset(self, scene: Scene, subject: Subject, trace: Trace) -> page.Asset:
-        """The vehicle, without its trail."""
-        return asset_of(scene, subject, trace)
+        """The vehicle, without its trail. How far it has come, its stops tell."""
+        asset = asset_of(scene, subject, trace)
+        asset.progress = UNSET
+        return asset
 
 
 def run_of(scene: Scene, route: Route | None, shown: Shown) -> page.Route:
