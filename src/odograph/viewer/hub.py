@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
-import numpy as np
 
 from odograph.clock import Clock
 from odograph.live.entity import Entity
@@ -237,13 +236,13 @@ class Hub:
     def _take(self, org: OrgLinks, block: Block) -> None:
         first, last = int(block.seqs[0]), int(block.seqs[-1])
         visited = org.visited(block.fixes, self._sources.snapshot)
-        touched = org.touched(block.fixes)
+        touched, numbers = org.touched(block.fixes), block.fixes["asset"]
         for link, rows in touched.items():
             if not self.freshen(link):
                 continue
             try:
-                mine = _of(block.fixes[rows], link)
-                changed = link.take(self._scene(link), mine) if len(mine) else None
+                held = [row for row in rows if int(numbers[row]) in link.held]  # it may have been derived since
+                changed = link.take(self._scene(link), block.fixes[held]) if held else None
             except Exception:
                 _log.exception("a link could not be followed", extra={"share": link.share.share_id})
                 self._end(link, "gone")
@@ -318,8 +317,3 @@ class Hub:
         if self.freshen(link):
             self._tell(link, link.load(self._scene(link), histories), 0)
         self._histories.done(link)
-
-
-def _of(fixes: Fixes, link: OpenLink) -> Fixes:
-    """Those of assets that it still holds: it may have been derived since they were sorted out."""
-    return fixes[np.isin(fixes["asset"], link.assets())]
