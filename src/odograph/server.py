@@ -22,10 +22,9 @@ import uvicorn
 from odograph.api.app import build as build_api
 from odograph.api.context import Context
 from odograph.api.resources.registry import RESOURCES
-from odograph.catalog import enrolment
+from odograph.catalog import enrolment, shares
 from odograph.catalog import knocks as knocking
 from odograph.catalog.changes import Catalog
-from odograph.catalog.share_ending import end
 from odograph.clock import Clock, SystemClock
 from odograph.errors import unavailable
 from odograph.geocoding.offline import OfflineGeocoder
@@ -45,14 +44,16 @@ from odograph.model.cursor import Cursors
 from odograph.protocols.registry import PROTOCOLS
 from odograph.settings import Settings
 from odograph.sharing.arrival import NoEstimator
+from odograph.sharing.ledger import LedgerBook
 from odograph.sharing.views.base import Sources
 from odograph.store.base import Store
 from odograph.store.registry import open_store
 from odograph.telemetry import AccessLog, App, Receive, Send
 from odograph.telemetry import Scope as AsgiScope
-from odograph.viewer.app import Look
+from odograph.tiles.extracts import FOLDER, Extracts
+from odograph.tiles.world import open_world
 from odograph.viewer.build import build as build_viewer
-from odograph.viewer.headers import csp
+from odograph.viewer.look import Look, Maps
 from odograph.viewer.paths import is_public
 
 KEY_BYTES = 32
@@ -108,19 +109,30 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
             clock=clock,
             geocoder=geocoder,
             cursors=cursors,
+            server_key=server_key,
             public_url=settings.base_url,
             metrics_public=settings.metrics_public,
         )
+        ledger = LedgerBook(clock)
         sources = Sources(live.directory, live.snapshot, geocoder, geocoder, NoEstimator(), server_key)
-        look = Look(csp(settings.framers))
-        public = build_viewer(live, sources, cursors, clock, partial(end, catalog), lambda: look)
+        maps = Maps(open_world(), Extracts(data_dir / FOLDER))
+        look = Look(maps, settings.street_tiles, settings.street_attribution, settings.framers)
+        public = build_viewer(live, sources, cursors, clock, partial(shares.end, catalog), look, ledger)
         live.watchers += [public.hub.watch, public.arrivals.watch]
         api = build_api(context, RESOURCES, guides=_guides())
         app = AccessLog(_Root(api, IngestHttp(PROTOCOLS.http, intake, clock), public.app))
-        services = [live.run(store), committer.run(), knocks.run(), public.hub.run(), public.arrivals.run()]
+        services = [
+            live.run(store),
+            committer.run(),
+            knocks.run(),
+            public.hub.run(),
+            public.arrivals.run(),
+            ledger.run(store),
+        ]
         tasks = [asyncio.create_task(service) for service in services]
         try:
             await _until_ready(live, tasks)
+            _warn_of_lost_links(live.directory, server_key)
             yield Core(store, live, intake, app, tasks, public.hub.hang_up)
         finally:
             for task in tasks:
@@ -138,6 +150,16 @@ async def _until_ready(live: Live, tasks: Sequence[asyncio.Task[None]]) -> None:
             ready.cancel()
             task.result()
             raise unavailable("A service of the server ended while it was starting.")
+
+
+def _warn_of_lost_links(directory: Directory, server_key: bytes) -> None:
+    lost = shares.count_lost(directory, server_key)
+    if lost:
+        _log.warning(
+            "server.key is not the one that links were made with: their URLs still open, but can't be shown again;"
+            " put the old file back, or rotate them: odograph share rotate ID",
+            extra={"links": lost},
+        )
 
 
 class _Root:
@@ -300,13 +322,16 @@ def _guides() -> dict[str, str]:
 
 
 def _server_key(data_dir: Path) -> bytes:
-    """The key that cursors are sealed with; made once."""
+    """The key that cursors are sealed with and links' keys are made from; made once."""
     path = data_dir / "server.key"
     if not path.exists():
         _write_durably(path, secrets.token_bytes(KEY_BYTES))
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
-        raise unavailable(f"{path} is damaged: it must hold {KEY_BYTES} bytes. Remove it: all cursors end with it.")
+        raise unavailable(
+            f"{path} is damaged: it must hold {KEY_BYTES} bytes. Put it back from a backup, or remove it: all"
+            " cursors end with it, and no link's URL can be shown again until the link is rotated."
+        )
     return key
 
 

@@ -7,16 +7,15 @@ import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
 import numpy as np
 
-from odograph.catalog import orgs
+from odograph.catalog import orgs, shares
 from odograph.catalog.changes import Catalog, Plan, delete, put, written
-from odograph.catalog.share_ending import end
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.live.seam import Seam
@@ -30,13 +29,15 @@ from odograph.model.ids import OrgId, Seq
 from odograph.model.place import Geofence
 from odograph.sharing.arrival import Estimator, NoEstimator
 from odograph.sharing.keys import key_hash, link_key, stop_key
+from odograph.sharing.ledger import LedgerBook
 from odograph.sharing.views.base import Sources
 from odograph.store.base import Change, OrgFixes, Record, Store
 from odograph.telemetry import AccessLog, App
-from odograph.viewer.app import Look
+from odograph.tiles.archive import Archive
+from odograph.tiles.extracts import Extracts
+from odograph.tiles.world import open_world
 from odograph.viewer.build import Public, build
-from odograph.viewer.headers import csp
-from odograph.viewer.ports import Ledger
+from odograph.viewer.look import Look, Maps
 from tests.support.api import DirectStore
 
 B = TypeVar("B", bound=msgspec.Struct)
@@ -344,9 +345,14 @@ class Viewing:
         return msgspec.json.decode(text)
 
 
+@lru_cache
+def _world() -> Archive:
+    return open_world()
+
+
 @asynccontextmanager
 async def open_viewing(
-    directory: Path, *, estimator: Estimator | None = None, ledger: Ledger | None = None, is_built: bool = True
+    directory: Path, *, estimator: Estimator | None = None, is_built: bool = True
 ) -> AsyncIterator[Viewing]:
     clock = HandClock()
     stretch = Stretch(16_000_000)
@@ -368,10 +374,10 @@ async def open_viewing(
         sources,
         Cursors(SERVER_KEY, "epoch"),
         clock,
-        partial(end, catalog),
-        lambda: Look(csp()),
-        ledger=ledger,
-        web=web,
+        partial(shares.end, catalog),
+        Look(Maps(_world(), Extracts(directory / "maps")), "", "", ()),
+        LedgerBook(clock),
+        web,
     )
     live.watchers += [public.hub.watch, public.arrivals.watch]
     tasks = [asyncio.create_task(public.hub.run()), asyncio.create_task(public.arrivals.run())]

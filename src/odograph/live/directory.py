@@ -13,7 +13,7 @@ from odograph.live.addresses import Addresses
 from odograph.live.assets import NONE, AssetIds, Assets
 from odograph.live.devices import Devices
 from odograph.live.entity import Entity, Few
-from odograph.live.numbered import Numbered
+from odograph.live.numbered import Numbered, Tagged
 from odograph.live.routes import RecurringRoutes, Routes
 from odograph.live.shares import Shares
 from odograph.live.tags import Tags
@@ -114,7 +114,7 @@ class Directory:
         self.tags = Tags()
         self.devices = Devices()
         self.contacts: Numbered[Contact] = Numbered(Contact)
-        self.drivers: Numbered[Driver] = Numbered(Driver)
+        self.drivers: Tagged[Driver] = Tagged(Driver)
         self.addresses = Addresses()
         self.routes = Routes()
         self.recurring = RecurringRoutes()
@@ -190,11 +190,17 @@ class Directory:
         mine = None if principal.tag_ids is None else roll.tagged(principal.tag_ids)
         if not (tag_ids or parent_tag_ids or vehicle_ids):
             return mine
-        org = principal.org
-        wanted = self._tag_ids(org, "tagIds", tag_ids)
-        wanted |= self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
-        chosen = _united(roll.tagged(wanted), self._numbers(org, vehicle_ids))
+        wanted = self.tags_meant(principal.org, tag_ids, parent_tag_ids)
+        chosen = _united(roll.tagged(wanted), self._numbers(principal.org, vehicle_ids))
         return chosen if mine is None else np.intersect1d(chosen, mine, assume_unique=True)
+
+    def tags_meant(self, org: OrgId, tag_ids: Sequence[str], parent_tag_ids: Sequence[str]) -> set[TagId]:
+        """The tags of which one is to be carried; an id that is not known adds nothing.
+
+        INVALID for an id that could never be one.
+        """
+        wanted = self._tag_ids(org, "tagIds", tag_ids)
+        return wanted | self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
 
     def sees(self, principal: Principal, number: AssetId) -> bool:
         """Whether this asset is among what `select` gives without filters."""

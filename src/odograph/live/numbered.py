@@ -10,6 +10,7 @@ from odograph.model.catalog import Address, Contact, Driver, RecurringRoute, Rou
 from odograph.model.ids import OrgId
 
 N = TypeVar("N", bound=Tag | Contact | Driver | Address | Route | RecurringRoute)
+C = TypeVar("C", bound=Driver | Address | Route | RecurringRoute)
 
 
 class Numbered(Few[N]):
@@ -57,6 +58,31 @@ class Numbered(Few[N]):
         start = bisect_right(numbers, after)
         end = None if limit is None else start + limit
         return [self._by_number[number] for number in numbers[start:end]]
+
+
+class Tagged(Numbered[C]):
+    """Of a kind that carries tags: also listed by tag."""
+
+    def __init__(self, body: type[C]) -> None:
+        super().__init__(body)
+        self._by_tag: dict[OrgId, dict[int, list[Entity[C]]]] = {}
+
+    def changed(self, old: Entity[C] | None, new: Entity[C] | None) -> None:
+        """Sort the org by tags anew when next asked for."""
+        super().changed(old, new)
+        for one in (old, new):
+            if one is not None:
+                self._by_tag.pop(one.org, None)
+
+    def carriers(self, org: OrgId, tag_id: int) -> list[Entity[C]]:
+        """Those that carry a tag directly, by number."""
+        by_tag = self._by_tag.get(org)
+        if by_tag is None:
+            by_tag = self._by_tag[org] = {}
+            for one in self.list_(org):
+                for tag in one.body.tag_ids:
+                    by_tag.setdefault(tag, []).append(one)
+        return by_tag.get(tag_id, [])
 
 
 def _names(one: Entity[N]) -> list[str]:

@@ -48,6 +48,19 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     tagged_ms: tuple[int, ...] = ()  # parallel to tag_ids: since when it carries each; () since it was made
     driver_id: int = 0  # number of the driver who is assigned to it for good; 0: nobody
 
+    def carries_since_ms(self, tag_id: int) -> int | None:
+        """Since when it carries a tag without a break, in epoch ms; None while it doesn't."""
+        if tag_id not in self.tag_ids:
+            return None
+        return self.tagged_ms[self.tag_ids.index(tag_id)] if self.tagged_ms else self.created_ms
+
+    def carrying(self, tag_ids: tuple[int, ...], now_ms: int) -> Asset:
+        """The same asset with these tags (ascending): one that stays keeps its time, a new one has now."""
+        since = [(self.carries_since_ms(tag), now_ms) for tag in tag_ids]
+        tagged_ms = tuple(later if known is None else known for known, later in since)
+        is_since_it_was_made = all(time_ms == self.created_ms for time_ms in tagged_ms)
+        return msgspec.structs.replace(self, tag_ids=tag_ids, tagged_ms=() if is_since_it_was_made else tagged_ms)
+
 
 class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
     """A label in a tree; which assets carry it is kept with the assets. `number` is its TagId."""

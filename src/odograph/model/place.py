@@ -60,8 +60,8 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
         """Which of these positions are inside."""
         if not self.vertices:
             return distances_m(self.lat, self.lon, lat, lon) <= self.radius_m
-        ring_lat, ring_lon = self._ring()
-        x = _around(lon, self.vertices[0][1])
+        ring_lat, ring_lon = self.ring()
+        x = _around(lon, (min(ring_lon) + max(ring_lon)) / 2)
         is_inside = np.zeros(len(lat), dtype=bool)
         for at in range(len(ring_lat)):
             lat_a, lat_b = ring_lat[at - 1], ring_lat[at]
@@ -86,10 +86,10 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.radius_m
         return max(distance_m(self.center, Position(*vertex)) for vertex in self.vertices)
 
-    def box(self) -> Box:
+    def bounds(self) -> Box:
         """What it lies in; around a pole every longitude."""
         if self.vertices:
-            lats, lons = self._ring()
+            lats, lons = self.ring()
             return Box(min(lats), max(lats), (min(lons) + max(lons)) / 2, (max(lons) - min(lons)) / 2)
         reach = self.radius_m / EARTH_RADIUS_M
         lat = math.radians(self.lat)
@@ -98,7 +98,17 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
         degrees = math.degrees(reach)
         return Box(self.lat - degrees, self.lat + degrees, self.lon, width)
 
-    def _ring(self) -> tuple[list[float], list[float]]:
+    def box(self) -> tuple[float, float, float, float]:
+        """South, north, west and east of a polygon in degrees; one beyond 180 or -180 where it crosses there."""
+        lats, lons = self.ring()
+        return min(lats), max(lats), min(lons), max(lons)
+
+    def goes_round_a_pole(self) -> bool:
+        """Whether a polygon's sides lead round the globe: what is inside of it cannot be said."""
+        _, lons = self.ring()
+        return abs(lons[0] - lons[-1]) > 180 or max(lons) - min(lons) >= 360
+
+    def ring(self) -> tuple[list[float], list[float]]:
         """The vertices without a jump at the antimeridian: longitudes near the first one's, whatever they were."""
         lats = [lat for lat, _ in self.vertices]
         lons = [self.vertices[0][1]]
@@ -109,9 +119,8 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def polygon(vertices: tuple[tuple[float, float], ...]) -> Geofence:
     """The polygon of these vertices, with the middle of its box to stand for it."""
-    ring_lat, ring_lon = Geofence(0, 0, 0, vertices)._ring()
-    lon = math.remainder((min(ring_lon) + max(ring_lon)) / 2, 360.0)
-    return Geofence((min(ring_lat) + max(ring_lat)) / 2, lon, 0, vertices)
+    south, north, west, east = Geofence(0, 0, 0, vertices).box()
+    return Geofence((south + north) / 2, math.remainder((west + east) / 2, 360.0), 0, vertices)
 
 
 def distance_m(a: Position, b: Position) -> float:

@@ -38,7 +38,7 @@ class Zones:
 
     def __init__(self, fences: Sequence[Geofence]) -> None:
         self._fences = fences
-        boxes = np.array([fence.box() for fence in fences], dtype=np.float64).reshape(-1, 4)
+        boxes = np.array([fence.bounds() for fence in fences], dtype=np.float64).reshape(-1, 4)
         self._south, self._north, self._middle, self._half = boxes.T[:, :, None]
 
     def contain(self, lat: Degrees, lon: Degrees) -> Mask:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -20,6 +19,7 @@ from odograph.clock import Clock
 from odograph.live.entity import Entity
 from odograph.live.view import Live
 from odograph.model.catalog import LiveShare
+from odograph.sharing.ledger import LedgerBook
 from odograph.sharing.policy import status
 from odograph.telemetry import ENDPOINT, VIEWER_PAGES, VIEWER_REFUSED, Receive, Scope, Send, request_id
 from odograph.viewer import headers
@@ -28,13 +28,14 @@ from odograph.viewer.catchup import Missed, missed_events, read_missed
 from odograph.viewer.geojson import geojson
 from odograph.viewer.hub import Hub
 from odograph.viewer.limits import Guard, client_of
+from odograph.viewer.look import Dress, Look
 from odograph.viewer.open_link import OpenLink, event
 from odograph.viewer.pages import HTML, Pages
 from odograph.viewer.paths import ASSETS, LINKS, TILES, Form, LinkPath, read_link
-from odograph.viewer.ports import Ledger
 from odograph.viewer.streams import Stream
 from odograph.viewer.targets import Targets
 from odograph.viewer.texts import ENDINGS, Ending, Language, language_of
+from odograph.viewer.tiles import Tiles
 
 JSON: Final = "application/json"
 GEOJSON: Final = "application/geo+json"
@@ -50,32 +51,20 @@ _TEMPLATES: Final[dict[Form, str]] = {
     "geojson": "/fleet/viewer/{key}/geojson",
 }
 
-TileApp = Callable[[Scope], Awaitable[Reply]]
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What pages load besides this server, and who may frame them."""
-
-    policy: str
-    """Their Content-Security-Policy."""
-    referrer: str = headers.REFERRER
-    map_json: bytes = b"null"
-
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The parts that a request meets. `look` is asked for each page, so that a changed map needs no restart."""
+    """The parts that a request meets."""
 
     hub: Hub
     live: Live
     targets: Targets
     pages: Pages
     guard: Guard
-    ledger: Ledger
+    ledger: LedgerBook
     clock: Clock
-    look: Callable[[], Look]
-    tiles: TileApp | None = None
+    look: Look
+    tiles: Tiles
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -101,7 +90,7 @@ class _Request:
         asked = read_link(path)
         if asked is not None:
             await self._link(asked)
-        elif path.startswith(TILES) and self._viewer.tiles is not None:
+        elif path.startswith(TILES):
             await self._reply(await self._viewer.tiles(self._scope))
         elif path.startswith(ASSETS):
             await self._file(path.removeprefix(ASSETS))
@@ -154,11 +143,11 @@ class _Request:
             await self._reply(Reply(200, body, GEOJSON, (*headers.UNKEPT, *headers.ANY_ORIGIN)))
 
     async def _page(self, link: OpenLink) -> None:
-        viewer, look = self._viewer, self._viewer.look()
+        viewer, dress = self._viewer, self._viewer.look.dress()
         self._loaded(link)
         state_json = viewer.hub.state_of(link)
-        body = viewer.pages.share(link.state(viewer.clock.now_ms()), state_json, look.map_json, self._language)
-        await self._html(body, look)
+        body = viewer.pages.share(link.state(viewer.clock.now_ms()), state_json, dress.map_json, self._language)
+        await self._html(body, dress)
 
     async def _poll(self, link: OpenLink) -> None:
         viewer = self._viewer
@@ -254,8 +243,8 @@ class _Request:
 
     async def _link_maker(self) -> None:
         self._scope[ENDPOINT] = LINKS
-        look = self._viewer.look()
-        await self._html(self._viewer.pages.links(look.map_json, self._language), look)
+        dress = self._viewer.look.dress()
+        await self._html(self._viewer.pages.links(dress.map_json, self._language), dress)
 
     async def _file(self, name: str) -> None:
         self._scope[ENDPOINT] = ASSETS
@@ -268,22 +257,20 @@ class _Request:
         VIEWER_REFUSED.labels(ending).inc()
         retry = ((b"retry-after", b"%d" % max(1, round(wait_s))),) if ending == "busy" else ()
         if form == "page":
-            look = self._viewer.look()
+            dress = self._viewer.look.dress()
             body = self._viewer.pages.ending(ending, self._language)
-            await self._reply(
-                Reply(_STATUS[ending], body, HTML, (*headers.of_page(look.policy, look.referrer), *retry))
-            )
+            await self._reply(Reply(_STATUS[ending], body, HTML, (*dress.headers, *retry)))
             return
         cors = headers.ANY_ORIGIN if form == "geojson" else ()
         body = msgspec.json.encode({"reason": ending, "message": ENDINGS["en"][ending].title})
         await self._reply(Reply(_STATUS[ending], body, JSON, (*headers.UNKEPT, *cors, *retry)))
 
-    async def _html(self, body: bytes | None, look: Look) -> None:
+    async def _html(self, body: bytes | None, dress: Dress) -> None:
         if body is None:
             sentence = b"The pages of this server were not built into it.\n"
             await self._reply(Reply(503, sentence, "text/plain; charset=utf-8", headers.UNKEPT))
             return
-        await self._reply(Reply(200, body, HTML, headers.of_page(look.policy, look.referrer)))
+        await self._reply(Reply(200, body, HTML, dress.headers))
 
     async def _reply(self, reply: Reply) -> None:
         body, extra = reply.body, list(reply.headers)

@@ -11,14 +11,16 @@ from odograph.live.entity import Entity
 from odograph.live.view import Live
 from odograph.model.catalog import LiveShare
 from odograph.model.cursor import Cursors
+from odograph.sharing.ledger import LedgerBook
 from odograph.sharing.views.base import Sources
-from odograph.viewer.app import Look, TileApp, Viewer
+from odograph.viewer.app import Viewer
 from odograph.viewer.arrivals import Arrivals
 from odograph.viewer.hub import Hub
 from odograph.viewer.limits import Guard
+from odograph.viewer.look import Look
 from odograph.viewer.pages import WEB, Pages
-from odograph.viewer.ports import Ledger, NoLedger
 from odograph.viewer.targets import Targets
+from odograph.viewer.tiles import Tiles
 
 
 class Public(NamedTuple):
@@ -35,15 +37,12 @@ def build(
     cursors: Cursors,
     clock: Clock,
     end: Callable[[Entity[LiveShare]], Awaitable[None]],
-    look: Callable[[], Look],
-    *,
-    ledger: Ledger | None = None,
-    tiles: TileApp | None = None,
+    look: Look,
+    ledger: LedgerBook,
     web: Path = WEB,
 ) -> Public:
-    """`end` lets a link expire now; `look` is asked for each page."""
-    book = NoLedger() if ledger is None else ledger
+    """`end` lets a link expire now."""
     targets = Targets(live.directory, sources.server_key, clock)
-    hub = Hub(live, sources, targets, cursors, book, clock)
-    app = Viewer(hub, live, targets, Pages(web), Guard(clock), book, clock, look, tiles)
+    hub = Hub(live, sources, targets, cursors, ledger, clock)
+    app = Viewer(hub, live, targets, Pages(web), Guard(clock), ledger, clock, look, Tiles(*look.maps))
     return Public(app, hub, Arrivals(live.directory, end, clock))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -20,30 +19,10 @@ STREAM: Final[Headers] = (
     *SAFE,
 )
 ANY_ORIGIN: Final[Headers] = ((b"access-control-allow-origin", b"*"),)
-REFERRER: Final = "strict-origin-when-cross-origin"
-"""The link is in the path, and nobody else is told it; tile servers are told where we are, which some insist on."""
 
 
-def csp(frame_ancestors: Sequence[str] = ()) -> str:
-    """The Content-Security-Policy of pages that load everything from this server."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' data: blob:",
-            "font-src 'self'",
-            "worker-src 'self'",
-            "connect-src 'self'",
-            "base-uri 'none'",
-            "form-action 'self'",
-            f"frame-ancestors {' '.join(frame_ancestors) or chr(39) + 'none' + chr(39)}",
-        )
-    )
-
-
-def of_page(policy: str, referrer: str = REFERRER) -> Headers:
-    """The headers of an HTML page."""
+def of_page(policy: str, referrer: str) -> Headers:
+    """The headers of an HTML page, with its Content-Security-Policy."""
     return (
         *UNKEPT,
         (b"content-security-policy", policy.encode("ascii")),

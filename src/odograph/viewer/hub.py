@@ -22,6 +22,7 @@ from odograph.model.catalog import LiveShare
 from odograph.model.cursor import Cursors
 from odograph.model.fixes import Fixes
 from odograph.model.ids import OrgId
+from odograph.sharing.ledger import LedgerBook
 from odograph.sharing.policy import status
 from odograph.sharing.views.base import Scene, Sources
 from odograph.sharing.views.registry import VIEWS
@@ -30,7 +31,6 @@ from odograph.telemetry import VIEWER_EVENTS, VIEWER_LINKS, VIEWER_STREAMS
 from odograph.viewer.histories import Histories
 from odograph.viewer.open_link import Changed, OpenLink, Reason, event
 from odograph.viewer.org_links import KINDS, OrgLinks
-from odograph.viewer.ports import Ledger
 from odograph.viewer.streams import Stream
 from odograph.viewer.targets import Targets
 
@@ -47,7 +47,7 @@ class Hub:
     """Add `watch` to `live.watchers`, and run `run` as long as the server does."""
 
     def __init__(
-        self, live: Live, sources: Sources, targets: Targets, cursors: Cursors, ledger: Ledger, clock: Clock
+        self, live: Live, sources: Sources, targets: Targets, cursors: Cursors, ledger: LedgerBook, clock: Clock
     ) -> None:
         self._live = live
         self._sources = sources

@@ -117,7 +117,7 @@ async def test_pages_and_data_are_nobodys_to_keep_or_index(viewing, org):
     page = await viewing.get(path(key))
     assert "default-src 'none'" in page.header("content-security-policy")
     assert "unsafe" not in page.header("content-security-policy")
-    assert page.header("referrer-policy") == "strict-origin-when-cross-origin"
+    assert page.header("referrer-policy") == "no-referrer"
 
 
 async def test_head_is_answered_like_get_without_a_body(viewing, org):

@@ -90,7 +90,7 @@ class ByPlace:
     def _inside(self, scene: Scene, fence: Geofence) -> list[int]:
         """By the newest fix of every asset of the org."""
         fixes = scene.sources.snapshot.newest(scene.directory.assets.roll(scene.org).numbers)
-        box = fence.box()
+        box = fence.bounds()
         lat, lon = fixes["lat_e7"] / 1e7, fixes["lon_e7"] / 1e7
         apart = np.abs((lon - box.middle + 180.0) % 360.0 - 180.0)
         near = fixes[(lat >= box.south) & (lat <= box.north) & (apart <= box.half_width)]
