@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx
 import numpy as np
 
-from odograph.catalog import orgs
+from odograph.catalog import orgs, tokens
 from odograph.catalog.changes import Catalog, Plan, put, written
 from odograph.clock import SystemClock
 from odograph.model.catalog import Asset, LiveShare
 from odograph.model.fixes import FIX_DTYPE, UNKNOWN_HEADING
-from odograph.model.ids import OrgId
+from odograph.model.ids import AssetId, OrgId, render_asset_id
 from odograph.server import opened
 from odograph.settings import Settings
 from odograph.sharing.keys import key_hash
@@ -56,3 +60,29 @@ async def test_a_viewer_that_comes_back_after_a_restart_gets_what_it_missed(tmp_
         assert [lat for _, lat, _ in missed.data["points"]] == [52.1001, 52.1002]
         core.hang_up()
         await stream.task
+
+
+async def test_a_link_made_by_the_api_opens_and_is_gone_once_deleted(tmp_path):
+    settings, clock = Settings(data_dir=str(tmp_path / "data")), SystemClock()
+    async with opened(settings, clock) as core:
+        catalog = Catalog(core.store, core.live.directory, clock)
+        org = OrgId((await orgs.create(catalog, "Acme")).id)
+        now_ms = clock.now_ms()
+        await make(catalog, org, Asset(1, "Van", now_ms, now_ms))
+        scopes = ["Read Live Sharing Links", "Write Live Sharing Links"]
+        _, token = await tokens.create(catalog, org, "test", scopes=scopes)
+        transport = httpx.ASGITransport(app=cast("Any", core.app))
+        headers = {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(transport=transport, base_url=settings.base_url) as client:
+            config = {"assetId": render_asset_id(AssetId(1))}
+            body = {"name": "Your delivery", "type": "assetsLocation", "assetsLocationLinkConfig": config}
+            made = (await client.post("/live-shares", json=body, headers=headers)).json()["data"]
+            await report(core, org, 52.1)
+            path = urlsplit(made["liveSharingUrl"]).path
+            shown = (await client.get(path + "/state")).json()["state"]
+            assert [(one["name"], one["fix"]["lat"]) for one in shown["assets"]] == [("Van", 52.1)]
+            stream = await connect(core.app, path + "/stream")
+            await stream.next()
+            assert (await client.delete(f"/live-shares?id={made['id']}", headers=headers)).status_code == 204
+            assert (await stream.next()).data == {"reason": "gone"}
+            assert (await client.get(path + "/state")).status_code == 404

@@ -73,6 +73,8 @@ class Rules:
     """Nothing measured before: when the link was made or last widened, began, or came to hold this asset."""
     until_ms: int = 0
     """Nothing measured after; 0: no end."""
+    since_ms: int = 0
+    """When the link began: where its longest trail begins, and what progress is measured from."""
     private: Zones = NO_ZONES
     within: Geofence | None = None
     """Only what is inside."""
@@ -132,7 +134,8 @@ def trail_from_ms(rules: Rules, now_ms: int) -> int | None:
     """The time from which points older than the newest are shown; None: none of them."""
     if not rules.trail_min:
         return None
-    return rules.floor_ms if rules.trail_min < 0 else max(rules.floor_ms, now_ms - rules.trail_min * MINUTE_MS)
+    begin_ms = rules.since_ms if rules.trail_min < 0 else now_ms - rules.trail_min * MINUTE_MS
+    return max(rules.floor_ms, begin_ms)
 
 
 def _is_disclosed(rules: Rules, lat: Degrees, lon: Degrees, times: npt.NDArray[np.int64], now_ms: int) -> Mask:

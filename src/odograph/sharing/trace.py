@@ -61,7 +61,7 @@ class Trace:
             return
         fixes = fixes[np.unique(fixes["time_ms"], return_index=True)[1]]
         judged = judge(self.rules, fixes, now_ms)
-        shown = fixes[judged.is_shown]
+        shown = fixes[judged.is_shown & (fixes["time_ms"] >= self.rules.since_ms)]
         if len(shown) and (self.origin is None or int(shown["time_ms"][0]) < self._origin_ms):
             self.origin, self._origin_ms = _position(shown[0]), int(shown["time_ms"][0])
         counted = np.flatnonzero(judged.is_shown | judged.is_hidden)
@@ -157,7 +157,7 @@ class Trace:
                 self.is_entry_seen = self._is_outside
             self._newest, self.hidden = row.copy(), None
             self.run = np.concatenate((self.run, row))
-            if self.origin is None:
+            if self.origin is None and time_ms >= self.rules.since_ms:
                 self.origin, self._origin_ms = _position(row[0]), time_ms
             return True
         if self.hidden is not None or time_ms <= self._cut_ms:

@@ -169,6 +169,7 @@ def rules_of(
     return Rules(
         floor_ms=max(share.shown_from_ms, share.starts_ms, org.shown_from_ms, from_ms, limited_ms),
         until_ms=until_ms,
+        since_ms=max(share.created_ms, share.starts_ms),
         private=scene.private,
         within=within,
         bound=None if bound is None else bound.fence,
