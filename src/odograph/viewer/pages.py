@@ -147,7 +147,7 @@ def _read(folder: Path) -> dict[str, _File]:
     """Every file but the pages, by its path in the folder and, of those in `assets`, by its path there."""
     found: dict[str, _File] = {}
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
-        if not path.is_file() or path.suffix in {".html", ".br", ".gz", ".py", ".pyc"}:
+        if not path.is_file() or path.suffix in {".html", ".br", ".gz"} or path.name == "build.json":
             continue
         name = path.relative_to(folder).as_posix()
         file = _File(path.read_bytes(), _content_type(path), _variants(path))
