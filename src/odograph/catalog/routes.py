@@ -68,7 +68,8 @@ async def update(
         body, counting = _checked(catalog.directory, org, old, old.body, fields, tag_limit)
         if body == old.body:
             return Plan([], lambda _: old)
-        body = msgspec.structs.replace(_reopened(old.body, body), updated_ms=catalog.clock.now_ms())
+        now_ms = catalog.clock.now_ms()
+        body = msgspec.structs.replace(_reopened(old.body, body, now_ms), updated_ms=now_ms)
         return Plan([put(old, org, body), *counting], lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -258,10 +259,10 @@ def _stop(field: str, asked: StopFields, known: dict[str, Stop], fresh: Iterator
     return known.pop(asked.id)
 
 
-def _reopened(old: Route, body: Route) -> Route:
+def _reopened(old: Route, body: Route, now_ms: int) -> Route:
     """What was found of a route's progress goes with its vehicle; a change of its plan opens an ended one again."""
     if body.asset_id != old.asset_id:
-        return cleared(body)
+        return msgspec.structs.replace(cleared(body), assigned_ms=now_ms)
     if old.ended_ms and (body.stops, body.starting, body.completion) != (old.stops, old.starting, old.completion):
         return msgspec.structs.replace(body, ended_ms=0)
     return body

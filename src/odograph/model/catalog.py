@@ -204,6 +204,7 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     recurring_id: int = 0  # number of the recurring route that it is a run of
     run_date: str = ""  # YYYY-MM-DD in the recurring route's zone
     run_time: str = ""  # HH:MM there: which of the day's runs it is
+    assigned_ms: int = 0  # since when `asset_id` has been its vehicle; 0: since it was made
 
 
 class PlannedStop(msgspec.Struct, frozen=True, omit_defaults=True):

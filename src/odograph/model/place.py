@@ -27,6 +27,15 @@ class Position(NamedTuple):
     lon: float
 
 
+class Box(NamedTuple):
+    """Latitudes from `south` to `north`, longitudes within `half_width` degrees of `middle`."""
+
+    south: float
+    north: float
+    middle: float
+    half_width: float
+
+
 class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
     """A circle (`radius_m` > 0) around `lat`, `lon`, or a polygon of `vertices`, each (lat, lon) in degrees.
 
@@ -75,6 +84,18 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
         if not self.vertices:
             return self.radius_m
         return max(distance_m(self.center, Position(*vertex)) for vertex in self.vertices)
+
+    def bounds(self) -> Box:
+        """What it lies in; around a pole every longitude."""
+        if self.vertices:
+            lats, lons = self.ring()
+            return Box(min(lats), max(lats), (min(lons) + max(lons)) / 2, (max(lons) - min(lons)) / 2)
+        reach = self.radius_m / EARTH_RADIUS_M
+        lat = math.radians(self.lat)
+        is_polar = abs(lat) + reach >= math.pi / 2
+        width = 180.0 if is_polar else math.degrees(math.asin(math.sin(reach) / math.cos(lat)))
+        degrees = math.degrees(reach)
+        return Box(self.lat - degrees, self.lat + degrees, self.lon, width)
 
     def box(self) -> tuple[float, float, float, float]:
         """South, north, west and east of a polygon in degrees; one beyond 180 or -180 where it crosses there."""
