@@ -167,3 +167,12 @@ def edge_m(fence: Geofence, lat: float, lon: float) -> float:
     step_deg = 0.01 / 111_000
     around = [(lat + a * step_deg, lon + b * step_deg) for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))]
     return 1.0 if all(fence.contains(*one) for one in around) else 0.0
+
+
+@given(st.floats(-90, 90), st.floats(-180, 180), st.floats(1, 4_000_000), st.floats(-90, 90), st.floats(-180, 180))
+def test_a_circle_lies_in_its_bounds(lat, lon, radius_m, other_lat, other_lon):
+    circle = Geofence(lat, lon, radius_m)
+    box = circle.bounds()
+    if circle.contains(other_lat, other_lon):
+        assert box.south - 1e-6 <= other_lat <= box.north + 1e-6
+        assert abs((other_lon - box.middle + 180) % 360 - 180) <= box.half_width + 1e-6
