@@ -174,3 +174,12 @@ def side_deg(fence: Geofence, lat: float, lon: float) -> float:
         along = ((here - a) * (b - a).conjugate()).real / abs(b - a) ** 2 if abs(b - a) > 1e-9 else 0
         away.append(abs(here - a - min(max(along, 0), 1) * (b - a)))
     return min(away)
+
+
+@given(st.floats(-90, 90), st.floats(-180, 180), st.floats(1, 4_000_000), st.floats(-90, 90), st.floats(-180, 180))
+def test_a_circle_lies_in_its_bounds(lat, lon, radius_m, other_lat, other_lon):
+    circle = Geofence(lat, lon, radius_m)
+    box = circle.bounds()
+    if circle.contains(other_lat, other_lon):
+        assert box.south - 1e-6 <= other_lat <= box.north + 1e-6
+        assert abs((other_lon - box.middle + 180) % 360 - 180) <= box.half_width + 1e-6

@@ -97,11 +97,6 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
         degrees = math.degrees(reach)
         return Box(self.lat - degrees, self.lat + degrees, self.lon, width)
 
-    def box(self) -> tuple[float, float, float, float]:
-        """South, north, west and east of a polygon in degrees; one beyond 180 or -180 where it crosses there."""
-        lats, lons = self.ring()
-        return min(lats), max(lats), min(lons), max(lons)
-
     def goes_round_a_pole(self) -> bool:
         """Whether a polygon's sides lead round the globe: what is inside of it cannot be said."""
         _, lons = self.ring()
@@ -118,8 +113,8 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def polygon(vertices: tuple[tuple[float, float], ...]) -> Geofence:
     """The polygon of these vertices, with the middle of its box to stand for it."""
-    south, north, west, east = Geofence(0, 0, 0, vertices).box()
-    return Geofence((south + north) / 2, math.remainder((west + east) / 2, 360.0), 0, vertices)
+    box = Geofence(0, 0, 0, vertices).bounds()
+    return Geofence((box.south + box.north) / 2, math.remainder(box.middle, 360.0), 0, vertices)
 
 
 def distance_m(a: Position, b: Position) -> float:
