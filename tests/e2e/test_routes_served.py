@@ -66,7 +66,7 @@ def tour(vehicle: str, start_s: float) -> dict[str, Any]:
 async def send(server: Serving, furnished: Furnished, track: list[tuple[float, float]]) -> None:
     async with httpx.AsyncClient(base_url=server.url) as client:
         for epoch_s, metres in track:
-            query = {
+            query: dict[str, str | float] = {
                 "id": "van",
                 "key": furnished.keys["van"],
                 "lat": 0.0,

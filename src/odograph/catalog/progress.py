@@ -67,6 +67,8 @@ class _Follower:
     `revs` are those of its open routes: where they differ from the directory's, something else was changed.
     """
 
+    rev: int
+    """The directory's, when it was last known that nothing else was changed."""
     revs: dict[int, int]
     tracked: list[_Tracked]
     read_through: Seq
@@ -170,11 +172,12 @@ class Progress:
 
     async def _follow(self, org: OrgId, asset: AssetId, pieces: Sequence[_Piece]) -> list[_Derived]:
         now_ms = self.catalog.clock.now_ms()
-        revs = {one.body.number: one.rev for one in self.live.directory.routes.open_of_asset(org, asset)}
         follower = self._followers.get(asset)
+        if follower is not None and not self._is_current(org, asset, follower):
+            follower = None
         fresh = _fresh(pieces, Seq(0) if follower is None else follower.read_through)
         times = fresh["time_ms"]
-        if follower is not None and follower.revs == revs and now_ms < follower.next_ms:
+        if follower is not None and now_ms < follower.next_ms:
             is_late = len(times) and int(times[0]) <= follower.last_ms
             derived = None if is_late else _feed(follower, fresh, now_ms)
             if derived is not None:
@@ -182,10 +185,24 @@ class Progress:
         touched = (int(times[0]), int(times[-1])) if len(times) else None
         return await self._derive(org, asset, touched, now_ms)
 
+    def _is_current(self, org: OrgId, asset: AssetId, follower: _Follower) -> bool:
+        """Whether the routes and their places are those that were followed."""
+        directory = self.live.directory
+        if follower.rev == directory.rev:
+            return True
+        revs = {one.body.number: one.rev for one in directory.routes.open_of_asset(org, asset)}
+        if revs != follower.revs:
+            return False
+        if any(fences_of(directory, org, one.run.plan) != one.run.fences for one in follower.tracked):
+            return False
+        follower.rev = directory.rev
+        return True
+
     async def _derive(
         self, org: OrgId, asset: AssetId, touched: tuple[int, int] | None, now_ms: int
     ) -> list[_Derived]:
         """Everything anew from history: open routes, and ended ones for whose time something came late."""
+        rev = self.live.directory.rev
         head, newest_ms = self.live.stretch.head, self.live.snapshot.newest_time_ms(asset)
         ordered = windows(self.live.directory.routes.of_asset(org, asset))
         horizon_ms = now_ms + MAX_FUTURE_MS
@@ -213,7 +230,7 @@ class Progress:
                 moved_ms = min(moved_ms, body.started_ms or _NEVER, one.body.started_ms or _NEVER)
             derived.append(_Derived(one, body))
             others_start_ms = min(others_start_ms, body.started_ms or _NEVER)
-        self._keep(asset, ordered, tracked, _Follower({}, [], head, newest_ms, horizon_ms))
+        self._keep(asset, ordered, tracked, _Follower(rev, {}, [], head, newest_ms, horizon_ms))
         return [one for one in derived if one.body != one.before.body]
 
     def _keep(

@@ -22,6 +22,7 @@ from odograph.model.catalog import Route, Stop
 from odograph.model.fixes import Fixes
 from odograph.model.ids import AddressId, OrgId
 from odograph.model.place import EARTH_RADIUS_M, Geofence, Position, distance_m
+from odograph.model.schedule import scheduled_end_ms, scheduled_start_ms
 
 DEFAULT_RADIUS_M: Final = 100.0
 FLAP_M: Final = 50.0  # nearer than this, one fix outside may be the receiver's error
@@ -38,24 +39,6 @@ class Window(NamedTuple):
 
     begins_ms: int
     limit_ms: int
-
-
-def scheduled_start_ms(route: Route) -> int:
-    """When it is planned to begin; 0 where no stop has a time."""
-    first = route.stops[0]
-    times = (first.scheduled_departure_ms, first.scheduled_arrival_ms)
-    if route.starting == "arriveFirstStop":
-        times = (times[1], times[0])
-    return times[0] or times[1] or min(_times(route), default=0)
-
-
-def scheduled_end_ms(route: Route) -> int:
-    """When it is planned to end; 0 where no stop has a time."""
-    last = route.stops[-1]
-    times = (last.scheduled_arrival_ms, last.scheduled_departure_ms)
-    if route.completion == "departLastStop":
-        times = (times[1], times[0])
-    return times[0] or times[1] or max(_times(route), default=0)
 
 
 def windows(routes: Sequence[Entity[Route]]) -> list[tuple[Entity[Route], Window]]:
@@ -287,11 +270,6 @@ class Run:
     def _distance_m(self, here: Position) -> float:
         fence = self.fences[self._reached]
         return float("inf") if fence is None else fence.distance_m(here.lat, here.lon)
-
-
-def _times(route: Route) -> list[int]:
-    both = ((stop.scheduled_arrival_ms, stop.scheduled_departure_ms) for stop in route.stops)
-    return [time_ms for pair in both for time_ms in pair if time_ms]
 
 
 def _inside(fences: Fences, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
