@@ -32,6 +32,7 @@ from odograph.store.base import Committed, Record
 LOOK_EVERY_S: Final = 60.0  # for runs that end by the clock alone
 RETRY_S: Final = 1.0
 MAX_AGE_MS: Final = 30 * 86_400_000  # retention is never shorter: older runs could not be derived again whole
+ASSETS_A_TURN: Final = 16  # between two chances for requests and devices
 MAX_ROUTES: Final = 100  # a commit
 MAX_FIXES: Final = 500_000  # of one vehicle in a run: a fix a second for five days
 _log = logging.getLogger(__name__)
@@ -145,8 +146,10 @@ class Progress:
             touched, self._touched = self._touched, {}
             derived: list[_Derived] = []
             try:
-                for asset, (org, pieces) in touched.items():
+                for number, (asset, (org, pieces)) in enumerate(touched.items()):
                     derived += await self._followed(org, asset, pieces)
+                    if number % ASSETS_A_TURN == ASSETS_A_TURN - 1:
+                        await asyncio.sleep(0)
                 await self._write(derived)
             except Refusal:
                 for asset, (org, pieces) in touched.items():
@@ -310,7 +313,7 @@ def _feed(follower: _Follower, fresh: Fixes, now_ms: int) -> list[_Derived] | No
     last_ms = follower.last_ms
     for at, one in reversed(list(enumerate(follower.tracked))):
         begins_ms, limit_ms = one.window
-        was_started_ms = one.run.started_ms
+        was_started_ms, changes = one.run.started_ms, one.run.changes
         times = fresh["time_ms"]
         one.run.feed(fresh[(times >= begins_ms) & (times < min(limit_ms, closes_ms))])
         one.run.close(min(limit_ms, closes_ms), now_ms)
@@ -321,7 +324,8 @@ def _feed(follower: _Follower, fresh: Fixes, now_ms: int) -> list[_Derived] | No
         ):
             return None
         closes_ms = min(closes_ms, one.run.started_ms or _NEVER)
-        derived.append(_Derived(one.entity, one.run.route()))
+        if one.run.changes != changes:
+            derived.append(_Derived(one.entity, one.run.route()))
     if len(fresh):
         follower.last_ms = int(fresh["time_ms"][-1])
     return [one for one in derived if one.body != one.before.body]

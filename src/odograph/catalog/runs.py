@@ -129,6 +129,8 @@ class Run:
     ended_ms: int = 0
     last_ms: int = -1
     """Time of the newest fix that was fed."""
+    changes: int = 0
+    """Grows whenever `route` would say something new."""
     _stops: list[_Progress] = field(init=False)
     _reached: int = -1
     _is_there: bool = False
@@ -161,6 +163,7 @@ class Run:
         if self.ended_ms or closes_ms > now_ms:
             return
         self.ended_ms = closes_ms
+        self.changes += 1
         if self.started_ms:
             for stop in self._stops[self._reached + 1 :]:
                 stop.skipped_ms = closes_ms
@@ -211,6 +214,7 @@ class Run:
         return self._reached == 0 and 0 in hits and time_ms < scheduled_start_ms(self.plan)
 
     def _return(self) -> None:
+        self.changes += 1
         self._is_there, self._outside_ms, self._ahead = True, 0, None
         self._stops[0].departed_ms = 0
         self._stops[1].en_route_ms = 0
@@ -249,6 +253,7 @@ class Run:
             self._ahead.left_ms = time_ms
 
     def _arrive(self, stop: int, time_ms: int) -> None:
+        self.changes += 1
         for between in self._stops[self._reached + 1 : stop]:
             between.skipped_ms = time_ms
         if not self.started_ms and (stop > 0 or self.plan.starting == "arriveFirstStop"):
@@ -259,6 +264,7 @@ class Run:
             self.ended_ms = time_ms
 
     def _depart(self, time_ms: int) -> None:
+        self.changes += 1
         self._stops[self._reached].departed_ms = time_ms
         self._is_there, self._outside_ms = False, 0
         self.started_ms = self.started_ms or time_ms

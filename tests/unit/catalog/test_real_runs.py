@@ -61,7 +61,7 @@ def test_estimates_hold_their_band_on_drives_that_came_later():
                 if stop.arrived_ms:
                     place = Position(stop.lat, stop.lon)
                     drives.append((stop.arrived_ms, place, fixes))
-                    questions += asked(fixes, route, stop.arrived_ms, place)
+                    questions += asked(fixes, route, stop.arrived_ms, place) if stop.number % 3 == 0 else []
     drives.sort(key=lambda one: one[0])
     questions.sort(key=lambda one: one[0])
     arrivals = Arrivals()
