@@ -20,17 +20,18 @@ import msgspec
 from odograph.catalog import stops as stopping
 from odograph.catalog.changes import Catalog, Plan, delete, put
 from odograph.catalog.routes import number_routes, number_stops, run_name
-from odograph.catalog.runs import scheduled_start_ms
 from odograph.errors import Refusal
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.live.view import Live
 from odograph.model.catalog import PlannedStop, RecurringRoute, Route, Stop
 from odograph.model.ids import OrgId, RouteId
+from odograph.model.schedule import scheduled_start_ms
 from odograph.store.base import INSTALL, Change, Committed
 
 DAYS_AHEAD: Final = 7
 LOOK_EVERY_S: Final = 900.0  # midnight comes to every time zone on a quarter of an hour
+KEEP_MS: Final = 92 * 86_400_000  # a quarter's runs stay to be looked at; all of them are in memory
 MAX_RUNS: Final = 100  # a commit
 RETRY_S: Final = 5.0
 _log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ def _differences(
 ) -> Iterator[tuple[Entity[Route] | None, Route | None]]:
     """What is planned and what should be, where they differ: None left is missing, right is to go.
 
-    A run that was changed by itself after its pattern stays as it is.
+    A run that was changed by itself after its pattern stays as it is; what ended KEEP_MS ago goes.
     """
     body = pattern.body
     planned = {run_name(one.body): one for one in directory.routes.runs(org, RouteId(body.number))}
@@ -131,6 +132,9 @@ def _differences(
         elif old.body.updated_ms < body.updated_ms and not (old.body.started_ms or old.body.ended_ms):
             yield old, _renewed(old.body, planned_run(body, run_date, run_time, begins_ms, now_ms))
     for old in planned.values():
+        if 0 < old.body.ended_ms < now_ms - KEEP_MS:
+            yield old, None
+            continue
         is_begun = old.body.started_ms or old.body.ended_ms or scheduled_start_ms(old.body) <= now_ms
         if not is_begun and old.body.updated_ms < body.updated_ms:
             yield old, None

@@ -32,6 +32,7 @@ from odograph.store.base import Committed, Record
 LOOK_EVERY_S: Final = 60.0  # for runs that end by the clock alone
 RETRY_S: Final = 1.0
 MAX_AGE_MS: Final = 30 * 86_400_000  # retention is never shorter: older runs could not be derived again whole
+ASSETS_A_TURN: Final = 16  # between two chances for requests and devices
 MAX_ROUTES: Final = 100  # a commit
 MAX_FIXES: Final = 500_000  # of one vehicle in a run: a fix a second for five days
 _log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class _Follower:
     `revs` are those of its open routes: where they differ from the directory's, something else was changed.
     """
 
+    rev: int
+    """The directory's, when it was last known that nothing else was changed."""
     revs: dict[int, int]
     tracked: list[_Tracked]
     read_through: Seq
@@ -143,8 +146,10 @@ class Progress:
             touched, self._touched = self._touched, {}
             derived: list[_Derived] = []
             try:
-                for asset, (org, pieces) in touched.items():
+                for number, (asset, (org, pieces)) in enumerate(touched.items()):
                     derived += await self._followed(org, asset, pieces)
+                    if number % ASSETS_A_TURN == ASSETS_A_TURN - 1:
+                        await asyncio.sleep(0)
                 await self._write(derived)
             except Refusal:
                 for asset, (org, pieces) in touched.items():
@@ -170,11 +175,12 @@ class Progress:
 
     async def _follow(self, org: OrgId, asset: AssetId, pieces: Sequence[_Piece]) -> list[_Derived]:
         now_ms = self.catalog.clock.now_ms()
-        revs = {one.body.number: one.rev for one in self.live.directory.routes.open_of_asset(org, asset)}
         follower = self._followers.get(asset)
+        if follower is not None and not self._is_current(org, asset, follower):
+            follower = None
         fresh = _fresh(pieces, Seq(0) if follower is None else follower.read_through)
         times = fresh["time_ms"]
-        if follower is not None and follower.revs == revs and now_ms < follower.next_ms:
+        if follower is not None and now_ms < follower.next_ms:
             is_late = len(times) and int(times[0]) <= follower.last_ms
             derived = None if is_late else _feed(follower, fresh, now_ms)
             if derived is not None:
@@ -182,10 +188,24 @@ class Progress:
         touched = (int(times[0]), int(times[-1])) if len(times) else None
         return await self._derive(org, asset, touched, now_ms)
 
+    def _is_current(self, org: OrgId, asset: AssetId, follower: _Follower) -> bool:
+        """Whether the routes and their places are those that were followed."""
+        directory = self.live.directory
+        if follower.rev == directory.rev:
+            return True
+        revs = {one.body.number: one.rev for one in directory.routes.open_of_asset(org, asset)}
+        if revs != follower.revs:
+            return False
+        if any(fences_of(directory, org, one.run.plan) != one.run.fences for one in follower.tracked):
+            return False
+        follower.rev = directory.rev
+        return True
+
     async def _derive(
         self, org: OrgId, asset: AssetId, touched: tuple[int, int] | None, now_ms: int
     ) -> list[_Derived]:
         """Everything anew from history: open routes, and ended ones for whose time something came late."""
+        rev = self.live.directory.rev
         head, newest_ms = self.live.stretch.head, self.live.snapshot.newest_time_ms(asset)
         ordered = windows(self.live.directory.routes.of_asset(org, asset))
         horizon_ms = now_ms + MAX_FUTURE_MS
@@ -213,7 +233,7 @@ class Progress:
                 moved_ms = min(moved_ms, body.started_ms or _NEVER, one.body.started_ms or _NEVER)
             derived.append(_Derived(one, body))
             others_start_ms = min(others_start_ms, body.started_ms or _NEVER)
-        self._keep(asset, ordered, tracked, _Follower({}, [], head, newest_ms, horizon_ms))
+        self._keep(asset, ordered, tracked, _Follower(rev, {}, [], head, newest_ms, horizon_ms))
         return [one for one in derived if one.body != one.before.body]
 
     def _keep(
@@ -293,7 +313,7 @@ def _feed(follower: _Follower, fresh: Fixes, now_ms: int) -> list[_Derived] | No
     last_ms = follower.last_ms
     for at, one in reversed(list(enumerate(follower.tracked))):
         begins_ms, limit_ms = one.window
-        was_started_ms = one.run.started_ms
+        was_started_ms, changes = one.run.started_ms, one.run.changes
         times = fresh["time_ms"]
         one.run.feed(fresh[(times >= begins_ms) & (times < min(limit_ms, closes_ms))])
         one.run.close(min(limit_ms, closes_ms), now_ms)
@@ -304,7 +324,8 @@ def _feed(follower: _Follower, fresh: Fixes, now_ms: int) -> list[_Derived] | No
         ):
             return None
         closes_ms = min(closes_ms, one.run.started_ms or _NEVER)
-        derived.append(_Derived(one.entity, one.run.route()))
+        if one.run.changes != changes:
+            derived.append(_Derived(one.entity, one.run.route()))
     if len(fresh):
         follower.last_ms = int(fresh["time_ms"][-1])
     return [one for one in derived if one.body != one.before.body]

@@ -22,6 +22,7 @@ from odograph.model.catalog import Route, Stop
 from odograph.model.fixes import Fixes
 from odograph.model.ids import AddressId, OrgId
 from odograph.model.place import EARTH_RADIUS_M, Geofence, Position, distance_m
+from odograph.model.schedule import scheduled_end_ms, scheduled_start_ms
 
 DEFAULT_RADIUS_M: Final = 100.0
 FLAP_M: Final = 50.0  # nearer than this, one fix outside may be the receiver's error
@@ -38,24 +39,6 @@ class Window(NamedTuple):
 
     begins_ms: int
     limit_ms: int
-
-
-def scheduled_start_ms(route: Route) -> int:
-    """When it is planned to begin; 0 where no stop has a time."""
-    first = route.stops[0]
-    times = (first.scheduled_departure_ms, first.scheduled_arrival_ms)
-    if route.starting == "arriveFirstStop":
-        times = (times[1], times[0])
-    return times[0] or times[1] or min(_times(route), default=0)
-
-
-def scheduled_end_ms(route: Route) -> int:
-    """When it is planned to end; 0 where no stop has a time."""
-    last = route.stops[-1]
-    times = (last.scheduled_arrival_ms, last.scheduled_departure_ms)
-    if route.completion == "departLastStop":
-        times = (times[1], times[0])
-    return times[0] or times[1] or max(_times(route), default=0)
 
 
 def windows(routes: Sequence[Entity[Route]]) -> list[tuple[Entity[Route], Window]]:
@@ -146,6 +129,8 @@ class Run:
     ended_ms: int = 0
     last_ms: int = -1
     """Time of the newest fix that was fed."""
+    changes: int = 0
+    """Grows whenever `route` would say something new."""
     _stops: list[_Progress] = field(init=False)
     _reached: int = -1
     _is_there: bool = False
@@ -178,6 +163,7 @@ class Run:
         if self.ended_ms or closes_ms > now_ms:
             return
         self.ended_ms = closes_ms
+        self.changes += 1
         if self.started_ms:
             for stop in self._stops[self._reached + 1 :]:
                 stop.skipped_ms = closes_ms
@@ -228,6 +214,7 @@ class Run:
         return self._reached == 0 and 0 in hits and time_ms < scheduled_start_ms(self.plan)
 
     def _return(self) -> None:
+        self.changes += 1
         self._is_there, self._outside_ms, self._ahead = True, 0, None
         self._stops[0].departed_ms = 0
         self._stops[1].en_route_ms = 0
@@ -266,6 +253,7 @@ class Run:
             self._ahead.left_ms = time_ms
 
     def _arrive(self, stop: int, time_ms: int) -> None:
+        self.changes += 1
         for between in self._stops[self._reached + 1 : stop]:
             between.skipped_ms = time_ms
         if not self.started_ms and (stop > 0 or self.plan.starting == "arriveFirstStop"):
@@ -276,6 +264,7 @@ class Run:
             self.ended_ms = time_ms
 
     def _depart(self, time_ms: int) -> None:
+        self.changes += 1
         self._stops[self._reached].departed_ms = time_ms
         self._is_there, self._outside_ms = False, 0
         self.started_ms = self.started_ms or time_ms
@@ -287,11 +276,6 @@ class Run:
     def _distance_m(self, here: Position) -> float:
         fence = self.fences[self._reached]
         return float("inf") if fence is None else fence.distance_m(here.lat, here.lon)
-
-
-def _times(route: Route) -> list[int]:
-    both = ((stop.scheduled_arrival_ms, stop.scheduled_departure_ms) for stop in route.stops)
-    return [time_ms for pair in both for time_ms in pair if time_ms]
 
 
 def _inside(fences: Fences, lat: npt.NDArray[np.float64], lon: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:

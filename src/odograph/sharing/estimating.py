@@ -41,11 +41,21 @@ class Rate(NamedTuple):
     high: float
 
 
+class Drives(NamedTuple):
+    """The drives of an org in columns: where each ended, and by distance the rates and whose they are."""
+
+    version: int
+    lats: Numbers
+    lons: Numbers
+    by_step: dict[int, tuple[Numbers, npt.NDArray[np.int64]]]
+
+
 class Learned:
     """An estimator that reads what `live.arrivals` holds. Answers from memory; learns a place when first asked."""
 
     def __init__(self, arrivals: Arrivals) -> None:
         self._arrivals = arrivals
+        self._drives: dict[OrgId, Drives] = {}
         self._known: dict[tuple[OrgId, float, float], tuple[int, dict[int, Rate]]] = {}
 
     def estimate(
@@ -66,36 +76,51 @@ class Learned:
         return Estimate(at_ms, earliest_ms, latest_ms)
 
     def _rates(self, org: OrgId, destination: Position) -> dict[int, Rate]:
-        """By distance in metres."""
-        version = self._arrivals.version(org)
-        if not version:
+        """By distance in metres. A place is learned again when the org's drives were."""
+        drives = self._drives_of(org)
+        if drives is None:
             return {}
         key = (org, round(destination.lat, 3), round(destination.lon, 3))
         known = self._known.get(key)
-        is_stale = known is not None and version - known[0] >= (LEARN_AGAIN_AFTER if known[1] else 1)
-        if known is None or is_stale:
+        if known is None or known[0] != drives.version:
             if len(self._known) >= MOST_PLACES:
                 self._known.clear()
-            known = self._known[key] = (version, learn(self._arrivals.list_(org), destination))
+            known = self._known[key] = (drives.version, learn(drives, destination))
         return known[1]
 
+    def _drives_of(self, org: OrgId) -> Drives | None:
+        """None where there are too few; else not older than some changes."""
+        version = self._arrivals.version(org)
+        if not version or self._arrivals.count(org) < MIN_DRIVES:
+            return None
+        known = self._drives.get(org)
+        if known is None or version - known.version >= min(LEARN_AGAIN_AFTER, len(known.lats) // 10 + 1):
+            known = self._drives[org] = columns(self._arrivals.list_(org), version)
+        return known
 
-def learn(drives: Sequence[Entity[Arrival]], destination: Position) -> dict[int, Rate]:
-    """The rates at which a place is reached, by distance in metres; only those that MIN_DRIVES tell."""
-    if len(drives) < MIN_DRIVES:
-        return {}
-    lats = np.array([one.body.lat for one in drives])
-    lons = np.array([one.body.lon for one in drives])
-    away_m = distances_m(destination.lat, destination.lon, lats, lons)
-    by_step: dict[int, tuple[list[float], list[float]]] = {}
-    for one, distance in zip(drives, away_m.tolist(), strict=True):
+
+def columns(drives: Sequence[Entity[Arrival]], version: int) -> Drives:
+    """The same drives, ready for `learn`."""
+    by_step: dict[int, tuple[list[float], list[int]]] = {}
+    for at, one in enumerate(drives):
         for step_m, seconds in one.body.samples:
-            rates, distances = by_step.setdefault(step_m, ([], []))
+            rates, whose = by_step.setdefault(step_m, ([], []))
             rates.append(max(seconds, 1) / step_m)
-            distances.append(distance)
+            whose.append(at)
+    return Drives(
+        version,
+        np.array([one.body.lat for one in drives]),
+        np.array([one.body.lon for one in drives]),
+        {step_m: (np.array(rates), np.array(whose)) for step_m, (rates, whose) in by_step.items()},
+    )
+
+
+def learn(drives: Drives, destination: Position) -> dict[int, Rate]:
+    """The rates at which a place is reached, by distance in metres; only those that MIN_DRIVES tell."""
+    away_m = distances_m(destination.lat, destination.lon, drives.lats, drives.lons)
     found = {}
-    for step_m, (rates, distances) in by_step.items():
-        rate = _rate(np.array(rates), np.array(distances))
+    for step_m, (rates, whose) in drives.by_step.items():
+        rate = _rate(rates, away_m[whose])
         if rate is not None:
             found[step_m] = rate
     return found

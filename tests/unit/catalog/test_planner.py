@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from odograph.catalog import recurring, routes
 from odograph.catalog.changes import Plan, put
-from odograph.catalog.planner import DAYS_AHEAD, MAX_RUNS, Planner, runs_of, start_ms
+from odograph.catalog.planner import DAYS_AHEAD, KEEP_MS, MAX_RUNS, Planner, runs_of, start_ms
 from odograph.catalog.recurring import PlannedStopFields, RecurringFields
 from odograph.catalog.stops import Place
 from odograph.model.catalog import RecurringRoute
@@ -233,3 +233,16 @@ def test_every_day_around_a_change_of_the_clocks_has_its_run_once():
         assert len({run_date for run_date, _, _ in found}) == len(found) == DAYS_AHEAD
         pauses_h = {round((b[2] - a[2]) / 3_600_000) for a, b in pairwise(found)}
         assert pauses_h <= {23, 24, 25}
+
+
+async def test_runs_that_ended_long_ago_go(world, acme, planner):
+    pattern = await make(world, acme)
+    await planner.plan()
+    first = world.directory.routes.runs(acme, pattern)[0]
+    await keep(world, acme, msgspec.structs.replace(first.body, started_ms=1, ended_ms=NOON_MS), first)
+    world.clock.time_ms += KEEP_MS
+    await planner.plan()
+    assert first.body.number in {run.number for run in runs(world, acme, pattern)}
+    world.clock.time_ms += 1
+    await planner.plan()
+    assert first.body.number not in {run.number for run in runs(world, acme, pattern)}

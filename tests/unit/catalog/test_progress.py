@@ -19,12 +19,13 @@ from odograph.catalog.progress import Progress
 from odograph.catalog.runs import Run, cleared, fences_of, windows
 from odograph.errors import unavailable
 from odograph.live.entity import Entity
-from odograph.model.catalog import Route
+from odograph.model.catalog import Address, Route
 from odograph.model.fixes import Fixes
 from odograph.model.ids import OrgId
+from odograph.model.place import Geofence
 from odograph.store.base import OrgFixes
 from tests.support.api import NOON_MS, World, open_world
-from tests.support.driving import MINUTE_MS, make_fixes, make_route, minutes
+from tests.support.driving import MINUTE_MS, at_m, make_fixes, make_route, minutes
 
 
 @pytest_asyncio.fixture
@@ -269,3 +270,21 @@ async def arrive(points, data) -> None:
             await progress.catch_up()
             found = [one.body for one in world.directory.routes.list_(org)]
             assert found == expected(world, org, fixes, world.clock.now_ms())
+
+
+async def test_an_address_that_moves_is_looked_for_where_it_is_now(world, acme, progress):
+    van = await world.make_vehicle(acme, name="Van")
+    dock = Address(7, "Dock", "Quay 1", Geofence(0.0, at_m(7000), 100), 1, 1)
+    plan = Plan([put(None, acme, dock)], lambda records: written(records[0], dock))
+    entity = await world.catalog.change(lambda: plan)
+    route = make_route(1, [0, 5000, 9000], asset_id=van.body.number)
+    stops = (route.stops[0], msgspec.structs.replace(route.stops[1], address_id=7), route.stops[2])
+    await keep(world, acme, msgspec.structs.replace(route, stops=stops))
+    await report(world, acme, make_fixes(van.body.number, DRIVE[:3]))
+    await progress.catch_up()
+    assert not now(world, acme).stops[1].arrived_ms
+    moved = msgspec.structs.replace(dock, fence=Geofence(0.0, at_m(5000), 100))
+    await world.catalog.change(lambda: Plan([put(entity, acme, moved)], lambda _: None))
+    await report(world, acme, make_fixes(van.body.number, DRIVE[3:4]))
+    await progress.catch_up()
+    assert minutes(now(world, acme).stops[1].arrived_ms) == 8

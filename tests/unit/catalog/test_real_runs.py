@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import numpy as np
 import pytest
@@ -54,14 +56,15 @@ def test_arrivals_at_bus_stops_are_those_that_were_observed():
 
 def test_estimates_hold_their_band_on_drives_that_came_later():
     """In the order in which things happened: whatever is estimated, only earlier drives are known."""
-    drives, questions = [], []
+    drives: list[Any] = []
+    questions: list[Any] = []
     for fixes, trips in read_buses().values():
         for route in derived(fixes, trips):
             for stop in route.stops[1:]:
                 if stop.arrived_ms:
                     place = Position(stop.lat, stop.lon)
                     drives.append((stop.arrived_ms, place, fixes))
-                    questions += asked(fixes, route, stop.arrived_ms, place)
+                    questions += asked(fixes, route, stop.arrived_ms, place) if stop.number % 3 == 0 else []
     drives.sort(key=lambda one: one[0])
     questions.sort(key=lambda one: one[0])
     arrivals = Arrivals()

@@ -32,13 +32,13 @@ from odograph.api.route_bodies import (
 )
 from odograph.api.wire import render_time, to_json
 from odograph.catalog import routes
-from odograph.catalog.runs import scheduled_end_ms, scheduled_start_ms
 from odograph.catalog.stops import StopFields
 from odograph.errors import invalid, not_found
 from odograph.live.entity import Entity
 from odograph.model.access import Scope
 from odograph.model.catalog import Route, Stop
 from odograph.model.ids import AssetId, RouteId
+from odograph.model.schedule import scheduled_end_ms, scheduled_start_ms
 
 KIND: Final = "routes"
 _INCLUDE: Final = Param(
@@ -99,11 +99,11 @@ def _listed(call: Call) -> Iterator[Entity[Route]]:
         raise invalid("Parameter 'endTime' is before 'startTime'; it must be the same or later.")
     by_tag, by_parent = query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS)
     wanted = directory.tags_meant(principal.org, by_tag, by_parent) if by_tag or by_parent else None
-    for route in directory.routes.list_(principal.org, started_after(call, KIND)):
+    after = started_after(call, KIND)
+    for route in directory.routes.planned(principal.org, start_ms, end_ms):
         body = route.body
-        is_then = scheduled_start_ms(body) < end_ms and scheduled_end_ms(body) >= start_ms
         if (
-            is_then
+            body.number > after
             and (wanted is None or not wanted.isdisjoint(body.tag_ids))
             and routes.is_visible(directory, principal.org, body, principal.tag_ids)
         ):
