@@ -15,7 +15,7 @@ export default defineConfig({
     target: ["chrome107", "safari16.4", "firefox113"],
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1500,
-    rollupOptions: { input: ["share.html", "notice.html"] },
+    rollupOptions: { input: ["share.html", "links.html", "notice.html"] },
   },
   test: { include: ["test/**/*.test.ts"], environment: "node" },
 } as never);

@@ -58,6 +58,36 @@ def violations(page: Page) -> list[str]:
     return [f"{it['id']}: {node['html'][:160]}" for it in found for node in it["nodes"][:3]]
 
 
+def link_maker(browser: Browser, base: str, folder: Path) -> None:
+    """A link made, extended and revoked, on a phone and on a desktop."""
+    for size, theme in (("phone", "light"), ("desktop", "dark"), ("small", "light")):
+        problems: list[str] = []
+        page = opened(browser, f"{base}/links", size, theme, "en-US", problems)
+        found = violations(page)
+        page.screenshot(path=folder / f"links-token-{size}-{theme}.png")
+        page.get_by_label("API token").fill("good")
+        page.get_by_role("button", name="Continue").press("Enter")
+        page.get_by_placeholder("Search vehicles").fill("214")
+        page.get_by_role("button", name="Truck 214").click()
+        page.get_by_placeholder("Search places").click()
+        page.get_by_role("button", name="Porto Distribution Centre").click()
+        page.get_by_text("More options").click()
+        found += violations(page)
+        page.screenshot(path=folder / f"links-form-{size}-{theme}.png", full_page=True)
+        page.get_by_role("button", name="Make link").click()
+        page.get_by_role("heading", name="Your link is ready").wait_for()
+        page.get_by_role("button", name="Revoke: Truck 214").first.wait_for()
+        found += violations(page)
+        page.screenshot(path=folder / f"links-made-{size}-{theme}.png", full_page=True)
+        page.get_by_role("button", name="Revoke: Truck 214").first.click()
+        found += violations(page)
+        page.screenshot(path=folder / f"links-revoke-{size}-{theme}.png")
+        page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        page.get_by_text("No active links.").wait_for()
+        print("links", size, theme, *problems[:4], *found, sep="\n    ", flush=True)
+        page.context.close()
+
+
 def main() -> None:
     """One browser without WebGL too."""
     base, folder, only = sys.argv[1], Path(sys.argv[2]), sys.argv[3].split(",") if len(sys.argv) > 3 else []
@@ -73,6 +103,8 @@ def main() -> None:
             page.screenshot(path=folder / f"{scene}-{size}-{theme}.png")
             print(scene, size, theme, *problems[:4], *violations(page), sep="\n    ", flush=True)
             page.context.close()
+        if not only or "links" in only:
+            link_maker(browser, base, folder)
         browser.close()
         if not only or "nowebgl" in only:
             blind = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS, "--disable-3d-apis"])

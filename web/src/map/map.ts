@@ -1,5 +1,4 @@
 // The map behind the card: markers, trails and shapes of a view. Loaded after the card is drawn.
-import "maplibre-gl/dist/maplibre-gl.css";
 import "../styles/map-fonts.css";
 import "./map.css";
 import { LngLatBounds, Map as MapView, ScaleControl, setWorkerUrl } from "maplibre-gl";
@@ -56,7 +55,7 @@ export function openMap(container: HTMLElement, config: MapConfig, options: Opti
     zoom: 1,
     // Without streets there is nothing to see nearer than this.
     maxZoom: config.street ? 19 : 15,
-    attributionControl: config.street?.kind === "style" ? { compact: true } : false,
+    attributionControl: config.street?.kind === "style" ? { compact: false } : false,
     dragRotate: false,
     pitchWithRotate: false,
     touchPitch: false,
