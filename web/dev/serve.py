@@ -166,6 +166,9 @@ class Handler(BaseHTTPRequestHandler):
         if not path.is_file():
             return self.answer(404, b"", "text/plain")
         body = path.read_bytes()
+        packed = Path(f"{path}.br")
+        if packed.is_file() and "br" in self.headers.get("Accept-Encoding", ""):
+            return self.answer(status, packed.read_bytes(), TYPES[path.suffix], encoding="br")
         if path.suffix != ".woff2":
             return self.answer(status, gzip.compress(body, 9), TYPES[path.suffix], encoding="gzip")
         return self.answer(status, body, TYPES[path.suffix])
@@ -176,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", CSP)
         self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Cache-Control", "no-store")
+        self.send_header("Cache-Control", "public, max-age=31536000, immutable" if self.path.startswith(("/tiles", "/viewer")) else "no-store")
         if encoding:
             self.send_header("Content-Encoding", encoding)
         self.end_headers()

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 AXE: Final = (Path(__file__).parents[1] / "node_modules" / "axe-core" / "axe.min.js").read_text()
 FLAGS: Final = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
@@ -38,10 +39,13 @@ SHOTS: Final = [  # scene, size, theme, language
 ]  # fmt: skip
 
 
-def opened(browser: Browser, url: str, size: str, theme: str, language: str, problems: list[str]) -> Page:
+def opened(browser: Browser, url: str, size: str, theme: str, language: str, problems: list[str],
+           seen: Callable[[Response], None] | None = None) -> Page:  # fmt: skip
     """The page, once its map is drawn."""
     context = browser.new_context(**SIZES[size], color_scheme=theme, locale=language, timezone_id="Europe/Lisbon")  # type: ignore[arg-type]
     page = context.new_page()
+    if seen:
+        page.on("response", seen)
     page.on("console", lambda message: problems.append(message.text) if message.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.goto(url, wait_until="load")

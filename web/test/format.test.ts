@@ -111,7 +111,7 @@ describe("a headline", () => {
   });
 
   test("invents no clock: without an estimate it is the distance", () => {
-    expect(headline(asset, true, NOON, of("de-DE"))).toMatchObject({ label: "Noch zu fahren", side: "Luftlinie" });
+    expect(headline(asset, true, NOON, of("de-DE"))).toMatchObject({ label: "Entfernung zum Ziel", side: "Luftlinie" });
     expect(headline(asset, false, NOON, format)).toBeNull();
   });
 

@@ -35,8 +35,18 @@ export function makeFormat(habits: Habits, wantedZone: string): Format {
   const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   const days = new Intl.NumberFormat(locale, { style: "unit", unit: "day", unitDisplay: "long", maximumFractionDigits: 0 });
 
-  const measured = (value: number, unit: string, digits = 0) =>
-    new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: digits, minimumFractionDigits: 0 }).format(value);
+  const numbers = new Map<string, Intl.NumberFormat>(); // making one takes longer than all its uses in a second
+
+  function measured(value: number, unit: string, digits = 0): string {
+    const key = `${unit} ${digits}`;
+    let made = numbers.get(key);
+    if (!made) {
+      made = new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: digits });
+      numbers.set(key, made);
+    }
+    return made.format(value);
+  }
+
   const dayOf = (at: number) => Math.floor((at + offsetMin(timeZone, at) * 60_000) / DAY_MS);
 
   function dayName(at: number, now: number): string {

@@ -32,6 +32,9 @@ interface Padding {
 }
 
 interface Options {
+  /** Where it opens, so that no tile is loaded for anywhere else. */
+  view: View;
+  padding: Padding;
   theme: Theme;
   isMiles: boolean;
   isStill: boolean;
@@ -48,11 +51,14 @@ const ZOOM_SLACK = 0.75;
 export function openMap(container: HTMLElement, config: MapConfig, options: Options): MapHandle {
   setWorkerUrl(new URL(workerUrl, import.meta.url).href);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const closest = config.street ? 15 : 11.5;
+  const start = around(subjects(options.view, null));
   const map = new MapView({
     container,
     style: mapStyle(config, options.theme),
-    center: [0, 20],
-    zoom: 1,
+    ...(start
+      ? { bounds: start, fitBoundsOptions: { padding: within(container, options.padding), maxZoom: closest } }
+      : { center: [0, 20] as [number, number], zoom: 1 }),
     // Without streets there is nothing to see nearer than this.
     maxZoom: config.street ? 19 : 15,
     attributionControl: config.street?.kind === "style" ? { compact: false } : false,
@@ -66,16 +72,15 @@ export function openMap(container: HTMLElement, config: MapConfig, options: Opti
   map.keyboard.disableRotation();
   map.addControl(new ScaleControl({ maxWidth: 90, unit: options.isMiles ? "imperial" : "metric" }), "bottom-right");
 
-  const closest = config.street ? 15 : 11.5;
   const ground = new Ground(map, options.theme);
   const vehicles = new Vehicles(map, ground, () => calm.matches || options.isStill, options.onSelect);
   const signs = new Signs(map);
   let view: View | null = null;
   let theme = options.theme;
   let selected: string | null = null;
-  let padding: Padding = { top: 0, bottom: 0, left: 0, right: 0 };
+  let padding = options.padding;
   let isPanned = false;
-  let isPlaced = false;
+  let isPlaced = start !== null;
 
   function setPanned(panned: boolean): void {
     if (panned === isPanned) return;
@@ -89,24 +94,15 @@ export function openMap(container: HTMLElement, config: MapConfig, options: Opti
     const box = around(subjects(view, selected));
     if (!box) return;
     const bounds = new LngLatBounds([box[0], box[1]], [box[2], box[3]]);
-    const best = map.cameraForBounds(bounds, { padding: fitting(), maxZoom: closest });
+    const best = map.cameraForBounds(bounds, { padding: within(container, padding), maxZoom: closest });
     if (!best || best.zoom === undefined) return;
     if (!isAsked && isPlaced && Math.abs(best.zoom - map.getZoom()) < ZOOM_SLACK && isInSight(bounds)) return;
     map.easeTo({ ...best, duration: isPlaced && !calm.matches && !options.isStill ? EASE_MS : 0 });
     isPlaced = true;
   }
 
-  /** On a small screen a card may leave less room than the padding asks for. */
-  function fitting(): Padding {
-    const { clientWidth, clientHeight } = container;
-    const shrink = (a: number, b: number, room: number) => Math.min(1, (room - 80) / Math.max(1, a + b));
-    const across = shrink(padding.left, padding.right, clientWidth);
-    const down = shrink(padding.top, padding.bottom, clientHeight);
-    return { left: padding.left * across, right: padding.right * across, top: padding.top * down, bottom: padding.bottom * down };
-  }
-
   function isInSight(bounds: LngLatBounds): boolean {
-    const room = fitting();
+    const room = within(container, padding);
     return [bounds.getSouthWest(), bounds.getNorthEast()].every((corner) => {
       const { x, y } = map.project(corner);
       return x >= room.left - 20 && x <= container.clientWidth - room.right + 20 && y >= room.top - 20 && y <= container.clientHeight - room.bottom + 20;
@@ -167,4 +163,12 @@ export function openMap(container: HTMLElement, config: MapConfig, options: Opti
       map.remove();
     },
   };
+}
+
+/** On a small screen a card may leave less room than the padding asks for. */
+function within({ clientWidth, clientHeight }: HTMLElement, padding: Padding): Padding {
+  const shrink = (a: number, b: number, room: number) => Math.min(1, (room - 80) / Math.max(1, a + b));
+  const across = shrink(padding.left, padding.right, clientWidth);
+  const down = shrink(padding.top, padding.bottom, clientHeight);
+  return { left: padding.left * across, right: padding.right * across, top: padding.top * down, bottom: padding.bottom * down };
 }

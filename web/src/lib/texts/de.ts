@@ -29,7 +29,7 @@ export const de: Texts = {
   anyMinute: "jeden Moment",
   arrived: "Angekommen",
   arrivedAt: (when) => `Angekommen: ${when}`,
-  distanceLeft: "Noch zu fahren",
+  distanceLeft: "Entfernung zum Ziel",
   straightLine: "Luftlinie",
   left: (distance) => `noch ${distance}`,
   plannedFor: (when) => `Geplant: ${when}`,
