@@ -82,10 +82,14 @@ def place(page: Page) -> None:
 def weighed(browser: Browser, base: str, scene: str, size: str) -> str:
     """Bytes over the wire until the map is drawn, as files have them: brotli where there is one."""
     sizes: dict[str, int] = {}
+    known: set[str] = set()
     problems: list[str] = []
 
     def weigh(response: Response) -> None:
         path = urlsplit(response.url).path
+        if path in known:
+            return  # out of the browser's cache
+        known.add(path)
         kind = "tiles" if path.startswith("/tiles") else path.rsplit(".", 1)[-1] if "assets" in path else "page"
         sizes[kind] = sizes.get(kind, 0) + int(response.headers.get("content-length", 0))
 
