@@ -7,6 +7,8 @@ import type { State } from "./lib/wire";
 
 const initial = inlined<State>("odograph-state");
 const mapConfig = inlined<MapConfig>("odograph-map");
+// What was said for browsers without scripts grows old, and may be hidden later.
+document.querySelectorAll("noscript").forEach((element) => element.remove());
 const habits = habitsOf(navigator.languages, Intl.DateTimeFormat().resolvedOptions().timeZone);
 document.documentElement.lang = habits.language;
 const theme = localStorageOr("odograph-theme");
