@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from odograph.cli.connect import Api, connect
+from odograph.cli.demo_links import DemoLink, make_links
 from odograph.protocols.base import Claim
 from odograph.settings import Settings
 from odograph.simulator.fleet import Member, VehicleSpec, demo_fleet
@@ -27,6 +28,7 @@ class Furnished:
     phone_key: str
     vehicle_id: str
     """Of a vehicle that is always on its way."""
+    links: list[DemoLink]
 
 
 async def furnish(settings: Settings) -> Furnished:
@@ -47,7 +49,8 @@ async def furnish(settings: Settings) -> Furnished:
         members = [Member(spec, await _claim(api, spec, keys[spec.device_id])) for spec in fleet]
         token = await api.post("/odograph/tokens", json={"name": "demo"})
         phone_key = keys[_PHONE_ID] or await _new_key(api, _PHONE_ID)
-        return Furnished(members, token["token"], phone_key, ids[fleet[0].device_id])
+        links = await make_links(api, fleet, ids)
+        return Furnished(members, token["token"], phone_key, ids[fleet[0].device_id], links)
 
 
 async def _claim(api: Api, spec: VehicleSpec, key: str | None) -> Claim:
