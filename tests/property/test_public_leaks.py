@@ -143,6 +143,7 @@ class World:
             oldest_ms = {0: math.inf, -1: 0}.get(
                 share.trail_min, self.viewing.clock.now_ms() - share.trail_min * MINUTE_MS
             )
+            oldest_ms = max(oldest_ms, share.created_ms, share.starts_ms)
             found |= {fix.text for fix in stretch if fix.time_ms >= oldest_ms or fix is stretch[-1]}
         return found
 

@@ -264,9 +264,7 @@ class Viewing:
         """A link and its key. Nothing measured before now is shown."""
         now_ms, share_id = self.clock.now_ms(), f"share{next(self.numbers):015d}"
         key = link_key(SERVER_KEY, share_id, 0)
-        body = LiveShare(
-            share_id, name, type_, now_ms, now_ms, key_hash(key).hex(), **{"shown_from_ms": now_ms, **fields}
-        )
+        body = LiveShare(share_id, name, type_, now_ms, now_ms, key_hash(key).hex(), **fields)
         return await self.put(org, body), key
 
     async def rotate(self, share: Entity[LiveShare]) -> str:

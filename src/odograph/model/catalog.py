@@ -269,7 +269,7 @@ class LiveShare(msgspec.Struct, frozen=True, omit_defaults=True):
     updated_ms: int
     key_hash: str  # SHA-256, in hex, of the link's key; the key itself is kept nowhere
     rotation: int = 0  # raised to give the link another key
-    shown_from_ms: int = 0  # nothing measured before is ever shown: when it was made, or last widened
+    shown_from_ms: int = 0  # nothing measured before is ever shown: when it was last widened
     description: str = ""
     starts_ms: int = 0
     expires_ms: int = 0

@@ -70,7 +70,7 @@ class Rules:
     """What one link may show of one asset, as of one state of the catalogue. Times in epoch ms."""
 
     floor_ms: int
-    """Nothing measured before: when the link was made or last widened, began, or came to hold this asset."""
+    """Nothing measured before: when the link was last widened, began, or came to hold this asset."""
     until_ms: int = 0
     """Nothing measured after; 0: no end."""
     since_ms: int = 0
@@ -134,8 +134,8 @@ def trail_from_ms(rules: Rules, now_ms: int) -> int | None:
     """The time from which points older than the newest are shown; None: none of them."""
     if not rules.trail_min:
         return None
-    begin_ms = rules.since_ms if rules.trail_min < 0 else now_ms - rules.trail_min * MINUTE_MS
-    return max(rules.floor_ms, begin_ms)
+    longest_ms = 0 if rules.trail_min < 0 else now_ms - rules.trail_min * MINUTE_MS
+    return max(rules.floor_ms, rules.since_ms, longest_ms)
 
 
 def _is_disclosed(rules: Rules, lat: Degrees, lon: Degrees, times: npt.NDArray[np.int64], now_ms: int) -> Mask:

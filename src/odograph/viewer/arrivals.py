@@ -91,7 +91,7 @@ class Arrivals:
     def _has_arrived(self, share: Entity[LiveShare], fix: Fixes) -> bool:
         """By a fix of the link's own time, whenever it came; doubtful ones don't count."""
         time_ms = int(fix["time_ms"][0])
-        if fix["marks"][0] or time_ms < max(share.body.shown_from_ms, share.body.starts_ms):
+        if fix["marks"][0] or time_ms < max(share.body.shown_from_ms, share.body.created_ms, share.body.starts_ms):
             return False
         fence = self._fence(share)
         return fence is not None and bool(np.all(fence.contain(fix["lat_e7"] / 1e7, fix["lon_e7"] / 1e7)))

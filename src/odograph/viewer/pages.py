@@ -157,13 +157,13 @@ def _read(folder: Path) -> dict[str, _File]:
 
 
 def _variants(path: Path) -> dict[str, bytes]:
-    """The compressed forms beside the file; gzip is made where it is missing and pays."""
+    """The compressed forms beside the file; gzip, which browsers take over plain HTTP too, is made here."""
     packed = {}
     for encoding, suffix in _PACKED.items():
         beside = path.with_name(path.name + suffix)
         if beside.is_file():
             packed[encoding] = beside.read_bytes()
-    if not packed and path.suffix in {".js", ".mjs", ".css", ".json", ".svg", ".txt"}:
+    if "gzip" not in packed and path.suffix in {".js", ".mjs", ".css", ".json", ".svg", ".txt"}:
         packed["gzip"] = zlib.compress(path.read_bytes(), 6, 31)  # 31: with a gzip header
     return packed
 
