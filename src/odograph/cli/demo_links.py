@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 from odograph.cli.connect import Api
 from odograph.simulator.fleet import COLLECTION, DELIVERY, VehicleSpec
 from odograph.simulator.routes import BLOCK_M, Call, Town, timetable
 
+TIMEZONE: Final = "America/Chicago"
 LINKS_END_AFTER: Final = timedelta(hours=12)
 STOPS: Final = ("Demo depot", "Market hall", "Old library", "South clinic", "Garden centre", "West school")
 CUSTOMER: Final = "North-east warehouse"
@@ -24,11 +26,16 @@ class DemoLink(NamedTuple):
     shows: str
 
 
-async def make_links(api: Api, fleet: list[VehicleSpec], ids: dict[str, str]) -> list[DemoLink]:
-    """Three links, one of each type, those that an earlier demo left included. `ids`: of vehicles, by device id."""
+async def make_links(api: Api, fleet: list[VehicleSpec], ids: dict[str, str], sets_out_s: int) -> list[DemoLink]:
+    """Three links, one of each type, those that an earlier demo left included.
+
+    `ids`: of vehicles, by device id; `sets_out_s`: the epoch second at which rounds begin.
+    """
     town = fleet[0].town
-    courier = next(spec for spec in fleet if spec.round_trip == DELIVERY)
-    collector = next(spec for spec in fleet if spec.round_trip == COLLECTION)
+    courier, collector = (
+        next(spec for spec in fleet if spec.round_trip is not None and spec.round_trip.calls == trip.calls)
+        for trip in (DELIVERY, COLLECTION)
+    )
     shows = (
         f"{courier.name} on its way to {CUSTOMER}",
         f"everything within {DEPOT_RADIUS_M} m of the depot, coming and going",
@@ -42,8 +49,8 @@ async def make_links(api: Api, fleet: list[VehicleSpec], ids: dict[str, str]) ->
         for name, call in zip(STOPS, COLLECTION.calls, strict=True)
     ]
     customer = await _address(api, town, CUSTOMER, DELIVERY.calls[1], _STOP_RADIUS_M)
-    depot = await _address(api, town, "Downtown", COLLECTION.calls[0], DEPOT_RADIUS_M)
-    route = await _recurring(api, places, ids[collector.device_id])
+    depot = await _address(api, town, "Downtown depot", COLLECTION.calls[0], DEPOT_RADIUS_M)
+    route = await _recurring(api, places, ids[collector.device_id], sets_out_s)
     urls = (
         await _link(
             api,
@@ -54,7 +61,7 @@ async def make_links(api: Api, fleet: list[VehicleSpec], ids: dict[str, str]) ->
         ),
         await _link(
             api,
-            name="Downtown",
+            name="Around the depot",
             type="assetsNearLocation",
             assetsNearLocationLinkConfig={"addressId": depot},
         ),
@@ -79,7 +86,7 @@ async def _address(api: Api, town: Town, name: str, call: Call, radius_m: int) -
     return str(made["id"])
 
 
-async def _recurring(api: Api, places: list[str], vehicle_id: str) -> str:
+async def _recurring(api: Api, places: list[str], vehicle_id: str, sets_out_s: int) -> str:
     stops: list[dict[str, Any]] = []
     last = len(places) - 1
     for at, (place, call, arrival_s) in enumerate(
@@ -91,12 +98,14 @@ async def _recurring(api: Api, places: list[str], vehicle_id: str) -> str:
         if at < last:
             stop["departureAfterStartSeconds"] = arrival_s + call.stands_s
         stops.append(stop)
-    starts = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(0, 24 * 60, COLLECTION.every_s // 60)]
+    every_min = COLLECTION.every_s // 60
+    first_min = datetime.fromtimestamp(sets_out_s, ZoneInfo(TIMEZONE)).minute % every_min
+    starts = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(first_min, 24 * 60, every_min)]
     made = await api.post(
         "/odograph/recurring-routes",
         json={
             "name": "Collection round",
-            "timeZone": "America/Chicago",
+            "timeZone": TIMEZONE,
             "startTimes": starts,
             "weekdays": list(_DAYS),
             "stops": stops,

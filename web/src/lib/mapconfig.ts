@@ -32,7 +32,7 @@ export function credits(lines: string[]): Credit[] {
       at = link.index + link[0].length;
     }
     found.push({ text: plain(line.slice(at)), url: "" });
-    return found.filter(({ text }) => text);
+    return found.filter(({ text }) => /[^\p{P}\s]/u.test(text)); // a comma between two links names nobody
   });
 }
 

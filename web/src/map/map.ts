@@ -51,7 +51,7 @@ const ZOOM_SLACK = 0.75;
 export function openMap(container: HTMLElement, config: MapConfig, options: Options): MapHandle {
   setWorkerUrl(new URL(workerUrl, import.meta.url).href);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  const closest = config.street ? 15 : 11.5;
+  const closest = config.street ? 15.5 : 13.5;
   const start = around(subjects(options.view, null));
   const map = new MapView({
     container,
@@ -60,7 +60,7 @@ export function openMap(container: HTMLElement, config: MapConfig, options: Opti
       ? { bounds: start, fitBoundsOptions: { padding: within(container, options.padding), maxZoom: closest } }
       : { center: [0, 20] as [number, number], zoom: 1 }),
     // Without streets there is nothing to see nearer than this.
-    maxZoom: config.street ? 19 : 15,
+    maxZoom: config.street ? 19 : 16,
     attributionControl: config.street?.kind === "style" ? { compact: false } : false,
     dragRotate: false,
     pitchWithRotate: false,

@@ -48,7 +48,8 @@ export class Vehicles {
       this.known.delete(key);
     }
     for (const asset of shown) this.put(asset, view);
-    const isNamed = shown.length > 1 && shown.length <= MOST_NAMES;
+    const isOneOfMany = shown.length > 1 || view.state.link.type === "place";
+    const isNamed = isOneOfMany && shown.length <= MOST_NAMES;
     this.map.getContainer().classList.toggle("named", isNamed);
     this.dress();
     this.trailedMs = 0;
