@@ -124,7 +124,9 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         sources = Sources(live.directory, live.snapshot, geocoder, geocoder, estimator, server_key)
         maps = Maps(open_world(), Extracts(data_dir / FOLDER))
         look = Look(maps, settings.street_tiles, settings.street_attribution, settings.framers)
-        public = build_viewer(live, sources, cursors, clock, partial(shares.end, catalog), look, ledger)
+        public = build_viewer(
+            live, sources, cursors, clock, partial(shares.end, catalog), drives.note, look, ledger
+        )
         live.watchers += [planner.take, progress.take, public.hub.watch, public.arrivals.watch]
         api = build_api(context, RESOURCES, guides=_guides())
         app = AccessLog(_Root(api, IngestHttp(PROTOCOLS.http, intake, clock), public.app))

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from odograph.catalog import orgs, shares
+from odograph.catalog.arrivals import Arrivals
 from odograph.catalog.changes import Catalog, Plan, delete, put, written
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
@@ -373,6 +374,7 @@ async def open_viewing(
         Cursors(SERVER_KEY, "epoch"),
         clock,
         partial(shares.end, catalog),
+        Arrivals(live, catalog).note,
         Look(Maps(_world(), Extracts(directory / "maps")), "", "", ()),
         LedgerBook(clock),
         web,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -351,3 +353,22 @@ async def test_a_link_that_ends_on_arrival_ends_without_anybody_looking(viewing,
     assert (await stream.until("ended")).data == {"reason": "expired"}
     assert viewing.live.directory.shares.find(org, share.id).body.expires_ms == viewing.clock.now_ms()
     assert (await viewing.get(f"/fleet/viewer/{key}")).status == 410
+
+
+async def test_a_drive_that_ended_a_link_is_kept_for_estimates_of_later_ones(viewing, org):
+    van = await viewing.make_vehicle(org)
+    place = await viewing.make_address(org, 52.2, 4.3, 300)
+    _, key = await viewing.make_share(
+        org, asset_id=van.body.number, address_id=place.body.number, ends_on_arrival=True
+    )
+    stream = await viewing.watch(key)
+    for step in range(12):
+        await viewing.report(org, van, 52.1 + step * 0.009, 4.3)
+        viewing.clock.move(MINUTE_MS)
+    await stream.until("ended")
+    async with asyncio.timeout(10):
+        while not viewing.live.directory.arrivals.list_(org):  # noqa: ASYNC110 - written after the last word is out
+            await asyncio.sleep(0)
+    (drive,) = viewing.live.directory.arrivals.list_(org)
+    assert (drive.body.lat, drive.body.lon, drive.body.asset_id) == (52.2, 4.3, van.body.number)
+    assert [metres for metres, _ in drive.body.samples][:2] == [10_000, 7_000]
