@@ -27,7 +27,7 @@ from odograph.model.schedule import scheduled_end_ms, scheduled_start_ms
 DEFAULT_RADIUS_M: Final = 100.0
 FLAP_M: Final = 50.0  # nearer than this, one fix outside may be the receiver's error
 DWELL_MS: Final = 60_000
-EARLY_MS: Final = 60 * 60_000  # a run counts from so long before its scheduled start
+EARLY_MS: Final = (15 * 60_000, 60 * 60_000)  # a run counts from so long before its scheduled start
 OVERDUE_MS: Final = 12 * 3_600_000  # and is over so long after its scheduled end, whatever happened
 
 Fences = Sequence[Geofence | None]
@@ -44,15 +44,16 @@ class Window(NamedTuple):
 def windows(routes: Sequence[Entity[Route]]) -> list[tuple[Entity[Route], Window]]:
     """The runs of one vehicle in the order of their schedules, each with the time that is its own.
 
-    A run counts from EARLY_MS before its scheduled start, but not before the middle of the pause after the run
-    before it (the middle between both starts where they overlap): so the departure of a shuttle is that of the
-    run whose time it is, and of one run alone.
+    A run counts from half of its length before its scheduled start, within EARLY_MS: what looks like a round of
+    20 minutes begun an hour early is another round. Nor does it count before the middle of the pause after the
+    run before it (the middle between both starts where they overlap): so the departure of a shuttle is that of
+    the run whose time it is, and of one run alone.
     """
     ordered = sorted(routes, key=lambda one: (scheduled_start_ms(one.body), one.body.number))
     found = []
     for at, one in enumerate(ordered):
         start_ms, end_ms = scheduled_start_ms(one.body), scheduled_end_ms(one.body)
-        begins_ms = start_ms - EARLY_MS
+        begins_ms = start_ms - min(max((end_ms - start_ms) // 2, EARLY_MS[0]), EARLY_MS[1])
         if at:
             before = ordered[at - 1].body
             before_ms = scheduled_end_ms(before)
