@@ -64,8 +64,8 @@ class EarlyEngine(MortalEngine):
 
     publish: Callable[[Committed], None]
 
-    def _insert(self, orgs, verdict, received_ms):
-        blocks = super()._insert(orgs, verdict, received_ms)
+    def _insert(self, parts, received_ms):
+        blocks = super()._insert(parts, received_ms)
         self.publish(Committed(blocks))
         return blocks
 
