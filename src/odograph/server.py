@@ -22,7 +22,7 @@ import uvicorn
 from odograph.api.app import build as build_api
 from odograph.api.context import Context
 from odograph.api.resources.registry import RESOURCES
-from odograph.catalog import enrolment
+from odograph.catalog import enrolment, shares
 from odograph.catalog import knocks as knocking
 from odograph.catalog.changes import Catalog
 from odograph.clock import Clock, SystemClock
@@ -90,13 +90,15 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         door = Door(live.directory, knocks, partial(enrolment.enrol, catalog), clock)
         intake = Intake(door, committer, clock, oldest_fix_ms=settings.oldest_fix_days * 86_400_000)
         epoch = (await store.status()).epoch
+        server_key = _server_key(data_dir)
         context = Context(
             store=store,
             live=live,
             catalog=catalog,
             clock=clock,
             geocoder=geocoder,
-            cursors=Cursors(_server_key(data_dir), epoch),
+            cursors=Cursors(server_key, epoch),
+            server_key=server_key,
             public_url=settings.base_url,
             metrics_public=settings.metrics_public,
         )
@@ -107,6 +109,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         tasks = [asyncio.create_task(service) for service in services]
         try:
             await _until_ready(live, tasks)
+            _warn_of_lost_links(live.directory, server_key)
             yield Core(store, live, intake, app, tasks)
         finally:
             for task in tasks:
@@ -124,6 +127,16 @@ async def _until_ready(live: Live, tasks: Sequence[asyncio.Task[None]]) -> None:
             ready.cancel()
             task.result()
             raise unavailable("A service of the server ended while it was starting.")
+
+
+def _warn_of_lost_links(directory: Directory, server_key: bytes) -> None:
+    lost = shares.count_lost(directory, server_key)
+    if lost:
+        _log.warning(
+            "server.key is not the one that links were made with: their URLs still open, but can't be shown again;"
+            " put the old file back, or rotate them: odograph share rotate ID",
+            extra={"links": lost},
+        )
 
 
 class _Root:
@@ -283,13 +296,16 @@ def _guides() -> dict[str, str]:
 
 
 def _server_key(data_dir: Path) -> bytes:
-    """The key that cursors are sealed with; made once."""
+    """The key that cursors are sealed with and links' keys are made from; made once."""
     path = data_dir / "server.key"
     if not path.exists():
         _write_durably(path, secrets.token_bytes(KEY_BYTES))
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
-        raise unavailable(f"{path} is damaged: it must hold {KEY_BYTES} bytes. Remove it: all cursors end with it.")
+        raise unavailable(
+            f"{path} is damaged: it must hold {KEY_BYTES} bytes. Put it back from a backup, or remove it: all"
+            " cursors end with it, and no link's URL can be shown again until the link is rotated."
+        )
     return key
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from odograph.errors import invalid
+from odograph.viewer import streets
 
 _PREFIX = "ODOGRAPH_"
 _NOT_SETTINGS = {"ODOGRAPH_CONFIG", "ODOGRAPH_RECORDINGS", "ODOGRAPH_URL", "ODOGRAPH_TOKEN", "ODOGRAPH_DEVICE_KEY"}
@@ -44,6 +45,12 @@ class Settings:
     seal_rows: int = _setting(2_000_000, "Seal as soon as so many fixes are unsealed.", "fixes")
     seal_after_s: int = _setting(3600, "Seal fixes at the latest so long after they arrived.", "s")
     oldest_fix_days: int = _setting(0, "Refuse fixes measured longer ago than this; 0 takes any age.", "days")
+    street_tiles: str = _setting(
+        "",
+        "Streets of another server: a URL of raster tiles with {z}, {x} and {y}, or of a MapLibre style; "
+        "see maps.md.",
+    )
+    street_attribution: str = _setting("", "Who must be named for the streets on the map.")
     log_level: str = _setting("info", "debug, info, warning or error.")
     metrics_public: bool = _setting(False, "Serve /metrics to every address, not to this machine alone.")
 
@@ -139,3 +146,6 @@ def _check(settings: Settings) -> None:
         "public_url",
         "a URL that begins with http:// or https://",
     )
+    wrong = streets.problem(settings.street_tiles, settings.street_attribution)
+    if wrong is not None:
+        require(False, *wrong)

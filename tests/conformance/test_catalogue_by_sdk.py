@@ -1,4 +1,4 @@
-"""The vendor's own Python SDK, told nothing but a base URL and a token, on vehicles, tags, assets and /me."""
+"""The vendor's own Python SDK, told nothing but a base URL and a token, on the catalogue and /me."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import pytest
 import pytest_asyncio
 from samsara import AsyncSamsara
 from samsara.core.api_error import ApiError
+from samsara.types import (
+    AddressGeofenceCircle,
+    AddressGeofencePolygon,
+    AddressGeofencePolygonVertices,
+    CreateAddressRequestGeofence,
+)
 
 from odograph.api.resources import assets as assets_resource
 from tests.support.api import Checker, World, open_world, public_id
@@ -108,6 +114,105 @@ async def test_tags_are_made_listed_changed_replaced_and_deleted(world, acme, sa
     assert filtered == []
     await samsara.tags.delete(tag.id)
     assert [one.id for one in (await samsara.tags.list_tags()).data] == [parent.id]
+
+
+async def test_addresses_are_made_listed_changed_and_deleted(samsara):
+    north = (await samsara.tags.create_tag(name="North")).data
+    who = (await samsara.contacts.create_contact(first_name="Cee", last_name="Dee")).data
+    circle = CreateAddressRequestGeofence(
+        circle=AddressGeofenceCircle(latitude=52.1, longitude=4.3, radius_meters=80)
+    )
+    dock = (
+        await samsara.addresses.create(
+            name="Dock",
+            formatted_address="Quay 1",
+            geofence=circle,
+            address_types=["yard", "customerSite"],
+            contact_ids=[who.id],
+            tag_ids=[north.id],
+            external_ids={"erp": "7"},
+            notes="Ring",
+        )
+    ).data
+    assert (dock.geofence.circle.radius_meters, dock.latitude, dock.longitude) == (80, 52.1, 4.3)
+    assert dock.created_at_time.isoformat() == "2024-05-01T10:00:00+00:00"
+    assert [contact.first_name for contact in dock.contacts] == ["Cee"]
+    assert [tag.name for tag in dock.tags] == ["North"]
+    corners = [
+        AddressGeofencePolygonVertices(latitude=lat, longitude=lon)
+        for lat, lon in ((-18, 179), (-18, -179), (-16, -179), (-16, 179))
+    ]
+    fiji = CreateAddressRequestGeofence(polygon=AddressGeofencePolygon(vertices=corners))
+    made = (await samsara.addresses.create(name="Fiji", formatted_address="Suva", geofence=fiji)).data
+    assert [vertex.longitude for vertex in made.geofence.polygon.vertices] == [179, -179, -179, 179]
+    for number in range(3):
+        await samsara.addresses.create(name=f"{number}", formatted_address="x", geofence=circle)
+    listed = [address.name async for address in await samsara.addresses.list(limit=2)]
+    assert listed == ["Dock", "Fiji", "0", "1", "2"]
+    filtered = [address.id async for address in await samsara.addresses.list(tag_ids=[north.id])]
+    assert filtered == [dock.id]
+    changed = (await samsara.addresses.update("erp:7", name="Dock 2", contact_ids=[])).data
+    assert (changed.name, changed.formatted_address, changed.contacts) == ("Dock 2", "Quay 1", None)
+    assert (await samsara.addresses.get("erp:7")).data == changed
+    await samsara.addresses.delete(dock.id)
+    assert [address.name async for address in await samsara.addresses.list(limit=1)] == ["Fiji", "0", "1", "2"]
+
+
+async def test_drivers_are_made_listed_changed_and_assigned(world, acme, samsara):
+    van = public_id(await world.make_vehicle(acme, name="Van"))
+    made = [
+        (await samsara.drivers.create(name=f"D{number}", username=f"d{number}", password="x" * 8)).data
+        for number in range(3)
+    ]
+    assert [driver.id async for driver in await samsara.drivers.list(limit=1)] == [one.id for one in made]
+    changed = (await samsara.drivers.update(made[0].id, phone="1", external_ids={"hr": "1"})).data
+    assert (changed.name, changed.phone, changed.driver_activation_status) == ("D0", "1", "active")
+    vehicle = (await samsara.vehicles.update(van, static_assigned_driver_id="hr:1")).data
+    assert (vehicle.static_assigned_driver.id, vehicle.static_assigned_driver.name) == (made[0].id, "D0")
+    assert (await samsara.drivers.get("hr:1")).data.static_assigned_vehicle.id == van
+    assert (await samsara.vehicles.update(van, static_assigned_driver_id="0")).data.static_assigned_driver is None
+    await samsara.drivers.update(made[1].id, driver_activation_status="deactivated")
+    off = [driver.id async for driver in await samsara.drivers.list(driver_activation_status="deactivated")]
+    assert off == [made[1].id]
+    with pytest.raises(ApiError) as caught:
+        await samsara.drivers.create(name="D", username="D2", password="x")
+    assert caught.value.status_code == 400
+
+
+async def test_contacts_are_made_listed_changed_and_deleted(samsara):
+    made = [(await samsara.contacts.create_contact(email=f"{number}@example.com")).data for number in range(3)]
+    assert (made[0].first_name, made[0].email) == ("", "0@example.com")
+    first = await samsara.contacts.list_contacts(limit=2)
+    rest = await samsara.contacts.list_contacts(limit=2, after=first.pagination.end_cursor)
+    assert [one.id for one in (*first.data, *rest.data)] == [one.id for one in made]
+    assert rest.pagination.end_cursor == ""
+    changed = (await samsara.contacts.update_contact(made[0].id, phone="1")).data
+    assert (changed.phone, changed.email) == ("1", "0@example.com")
+    assert (await samsara.contacts.get_contact(made[0].id)).data == changed
+    await samsara.contacts.delete(made[0].id)
+    assert len((await samsara.contacts.list_contacts()).data) == 2
+
+
+async def test_tags_hold_addresses_and_drivers_too(world, acme, samsara):
+    dock, dee = await world.make_address(acme), await world.make_driver(acme)
+    address, driver = str(dock.body.number), str(dee.body.number)
+    tag = (await samsara.tags.create_tag(name="North", addresses=[address], drivers=[driver])).data
+    assert ([one.id for one in tag.addresses], [one.name for one in tag.drivers]) == ([address], ["Dee"])
+    assert [one.id for one in (await samsara.addresses.get(address)).data.tags] == [tag.id]
+    assert [one.id for one in (await samsara.drivers.get(driver)).data.tags] == [tag.id]
+    patched = (await samsara.tags.patch_tag(tag.id, drivers=[])).data
+    assert ([one.id for one in patched.addresses], patched.drivers) == ([address], [])
+    replaced = (await samsara.tags.replace_tag(tag.id, name="N", drivers=[driver])).data
+    assert (replaced.addresses, [one.id for one in replaced.drivers]) == ([], [driver])
+    await samsara.tags.delete(tag.id)
+    assert (await samsara.drivers.get(driver)).data.tags == []
+
+
+async def test_stats_name_the_address_of_a_fix(world, acme, samsara):
+    await world.make_address(acme, name="Dock")
+    await world.report(acme, await world.make_vehicle(acme, name="Van"), 1_700_000_000_000)
+    (van,) = (await samsara.vehicle_stats.get_vehicle_stats(types=["gps"])).data
+    assert van.gps.address.name == "Dock"
 
 
 async def test_me_is_the_org(samsara, acme):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,14 +15,14 @@ from odograph.api import positions
 from odograph.api.app import build
 from odograph.api.limits import PER_ORG, PER_TOKEN, RateLimits
 from odograph.api.openapi import EXTENSIONS, document
-from odograph.api.params import LIMIT
 from odograph.api.resources import assets
 from odograph.api.resources.base import Endpoint, Limit, Param
 from odograph.api.resources.registry import RESOURCES
-from odograph.catalog import devices, knocks, tags
+from odograph.catalog import contacts, devices, knocks, shares, tags
 from odograph.model.access import Scope
 from odograph.model.catalog import Knock
 from odograph.model.ids import OrgId
+from odograph.sharing.by_asset import NewAssetShareConfig
 from tests.support.api import EVERY_SCOPE, NOON_MS, Client, World, open_world, public_id
 
 ENDPOINTS = [endpoint for resource in RESOURCES for endpoint in resource.endpoints()]
@@ -61,8 +63,8 @@ async def call(
     ids = ids or {}
     path = endpoint.path.replace("{id}", ids.get(kind_of(endpoint), "1")) + slash
     needed = {param.name: least(param) for param in endpoint.params if param.required}
-    if "id" in needed and "vehicles" in ids:
-        needed["id"] = ids["vehicles"]
+    if "id" in needed and ids:
+        needed["id"] = id_of(ids, endpoint)
     body: Any = None
     if endpoint.method not in {"GET", "DELETE"}:
         body = b"name\nVan\n" if endpoint.consumes == "text/csv" else b'{"name":"x","directory":"/nowhere"}'
@@ -84,6 +86,11 @@ def kind_of(endpoint: Endpoint) -> str:
     return parts[-1]
 
 
+def id_of(ids: Mapping[str, str], endpoint: Endpoint) -> str:
+    """What stands for one thing of the endpoint's kind in its parameters."""
+    return ids.get(kind_of(endpoint), ids["vehicles"])
+
+
 async def populate(world: World, org: OrgId, how_many: int = 3) -> dict[str, str]:
     """Some of everything in an org; the id of the first of each kind."""
     ids: dict[str, str] = {"orgs": str(org)}
@@ -93,6 +100,11 @@ async def populate(world: World, org: OrgId, how_many: int = 3) -> dict[str, str
         tag = await tags.create(
             world.catalog, org, tags.TagFields(name=f"Tag {number}", vehicles=[public_id(asset)])
         )
+        contact = await contacts.create(world.catalog, org, contacts.ContactFields(first_name=f"Contact {number}"))
+        address = await world.make_address(org, name=f"Dock {number}", contacts=[str(contact.body.number)])
+        driver = await world.make_driver(
+            org, name=f"Driver {number}", username=f"driver-{asset.body.number}", vehicle=public_id(asset)
+        )
         device, _ = await devices.add(world.catalog, org, devices.DeviceFields(name=f"Box {number}"))
         knock = Knock(f"imei-{org}-{number}", "osmand", "198.51.100.7", "unknown_device", NOON_MS, NOON_MS)
         await knocks.record(world.catalog, [(org, knock)])
@@ -100,6 +112,18 @@ async def populate(world: World, org: OrgId, how_many: int = 3) -> dict[str, str
         ids.setdefault("vehicles", public_id(asset))
         ids.setdefault("tags", str(tag.body.number))
         ids.setdefault("devices", str(device.id))
+        share = await shares.create(
+            world.catalog,
+            world.context.server_key,
+            org,
+            "assetsLocation",
+            NewAssetShareConfig(asset_id=public_id(asset)),
+            shares.ShareFields(name=f"Their secret link {number}"),
+        )
+        ids.setdefault("live-shares", share.body.share_id)
+        ids.setdefault("contacts", str(contact.body.number))
+        ids.setdefault("addresses", str(address.body.number))
+        ids.setdefault("drivers", str(driver.body.number))
     ids["knocks"] = str(world.directory.knocks.list_(org)[0].id)
     ids["tokens"] = str(world.directory.tokens.list_(org)[0].id)
     return ids
@@ -211,12 +235,57 @@ async def test_ids_of_another_org_are_as_unknown_as_any(world, acme, endpoint):
         assert answer.status_code == 404
     for param in endpoint.params:
         if param.name in {"vehicleIds", "tagIds", "parentTagIds", "ids"}:
-            foreign = theirs["tags" if "ag" in param.name else "vehicles"]
+            foreign = theirs["tags"] if "ag" in param.name else id_of(theirs, endpoint)
             answer = await call(client, endpoint, mine, {param.name: foreign})
             assert answer.status_code == 200
             assert answer.headers["content-type"] != "application/json" or answer.json()["data"] == []
     if any(param.name == "id" for param in endpoint.params):
-        assert (await call(client, endpoint, mine, {"id": theirs["vehicles"]})).status_code == 404
+        assert (await call(client, endpoint, mine, {"id": id_of(theirs, endpoint)})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/tags", {"name": "x", "vehicles": ["{vehicles}"]}),
+        ("POST", "/tags", {"name": "x", "addresses": ["{addresses}"]}),
+        ("POST", "/tags", {"name": "x", "drivers": ["{drivers}"]}),
+        ("POST", "/tags", {"name": "x", "parentTagId": "{tags}"}),
+        ("POST", "/assets", {"name": "x", "tagIds": ["{tags}"]}),
+        ("PATCH", "/fleet/vehicles/[vehicles]", {"tagIds": ["{tags}"]}),
+        ("PATCH", "/fleet/vehicles/[vehicles]", {"staticAssignedDriverId": "{drivers}"}),
+        ("PATCH", "/fleet/drivers/[drivers]", {"staticAssignedVehicleId": "{vehicles}"}),
+        ("PATCH", "/fleet/drivers/[drivers]", {"tagIds": ["{tags}"]}),
+        ("PATCH", "/addresses/[addresses]", {"contactIds": ["{contacts}"]}),
+        ("PATCH", "/addresses/[addresses]", {"tagIds": ["{tags}"]}),
+        ("POST", "/odograph/devices", {"name": "x", "vehicleId": "{vehicles}"}),
+        ("POST", "/odograph/tokens", {"name": "x", "tagIds": ["{tags}"]}),
+    ],
+)
+async def test_ids_of_another_org_in_a_body_are_refused_as_those_of_nothing_are(world, acme, method, path, body):
+    theirs = await populate(world, await world.make_org("Other"))
+    mine = await populate(world, acme)
+    client = world.client(await world.make_token(acme))
+    for kind, one in mine.items():
+        path = path.replace(f"[{kind}]", one)
+    refusals = []
+    for ids in (theirs, dict.fromkeys(theirs, "1999999999")):
+        text = json.dumps(body)
+        for kind, one in ids.items():
+            text = text.replace(f"{{{kind}}}", one)
+        answer = await client.request(method, path, content=text)
+        assert answer.status_code in {400, 404}, answer.text
+        refusals.append(answer.json()["message"].replace(ids[_meant(body)], "…"))
+    assert refusals[0] == refusals[1]
+    text = json.dumps(body)
+    for kind, one in mine.items():
+        text = text.replace(f"{{{kind}}}", one)
+    assert (await client.request(method, path, content=text)).status_code == 200
+
+
+def _meant(body: Mapping[str, Any]) -> str:
+    match = re.search(r"\{(\w+)\}", json.dumps(list(body.values())))
+    assert match
+    return match[1]
 
 
 @every_endpoint
@@ -284,7 +353,7 @@ async def fill(world: World, org: OrgId, monkeypatch) -> dict[str, str]:
 
 
 def tiny(endpoint: Endpoint) -> dict[str, str]:
-    return {"limit": "2"} if LIMIT in endpoint.params else {}
+    return {"limit": "2"} if any(param.name == "limit" for param in endpoint.params) else {}
 
 
 async def a_cursor(client: Client, endpoint: Endpoint) -> str:
@@ -322,7 +391,7 @@ async def test_bodies_that_are_no_bodies_are_refused(world, acme, endpoint):
     ids = await populate(world, acme)
     client = world.client(await world.make_token(acme), operator=endpoint.operator_only)
     path = endpoint.path.replace("{id}", ids.get(kind_of(endpoint), "1"))
-    params = {param.name: ids["vehicles"] for param in endpoint.params if param.required}
+    params = {param.name: id_of(ids, endpoint) for param in endpoint.params if param.required}
     for body in (b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"name":' * 2000, b'{"name":"\\ud800"}', b"{}x"):
         answer = await client.request(endpoint.method, path, content=body, params=params)
         assert answer.status_code == 400, body[:20]
@@ -348,7 +417,9 @@ def test_no_documented_object_has_only_optional_fields_in_an_answer():
     for endpoint in ENDPOINTS:
         if endpoint.answers is not None:
             assert "data" in schemas[endpoint.answers.__name__]["required"]
-    patches = {name for name in schemas if name.endswith(("Patch", "NewAsset", "NewDevice", "Acceptance"))}
+    made = ("Patch", "NewAsset", "NewContact", "NewDevice", "Acceptance", "Reactivation")
+    parts = ("AssetShareConfig", "ShareOptions", "DiscloseWithin")
+    patches = {name for name in schemas if name.endswith((*made, *parts))} | {"Geofence"}  # one of two shapes
     assert {
         name for name, schema in schemas.items() if not schema.get("required") and schema["type"] == "object"
     } <= patches

@@ -14,10 +14,11 @@ import apsw
 import numpy as np
 import pytest
 
+from odograph.clock import SystemClock
 from odograph.errors import Corrupt, Kind, Refusal
 from odograph.model.fixes import FIX_DTYPE, MARK_JUMP, MARK_ZERO_ISLAND
 from odograph.model.ids import AssetId, OrgId, RecordId, Seq
-from odograph.store.base import INSTALL, Change, OrgFixes, Outcome, Store
+from odograph.store.base import INSTALL, Change, LedgerEntry, OrgFixes, Outcome, Store
 from odograph.store.sqlite.backup import restore
 from tests.support.stores import (
     BASE_MS,
@@ -36,6 +37,7 @@ STORED, KNOWN, DIFFERENT = Outcome
 T = TypeVar("T")
 OTHER = OrgId(8)
 DAY_MS = 86_400_000
+TODAY = SystemClock().now_ms() // 60_000  # what is older than 400 days is forgotten at once
 
 
 def by_time(rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
@@ -92,6 +94,54 @@ async def test_an_append_that_a_dying_writer_left_unanswered_is_refused(place: P
         fixes, seqs = await read_feed(store, limit=10_000)
         assert seqs == list(range(1, 29_001))
         assert len(set(zip(fixes["asset"].tolist(), fixes["time_ms"].tolist(), strict=True))) == 29_000
+
+
+# -- the ledger
+
+
+def entry(minute: int, body: bytes = b"{}", *, org: OrgId = ORG, share: int = 1, writer: int = 1) -> LedgerEntry:
+    return LedgerEntry(org, RecordId(share), TODAY + minute, writer, body)
+
+
+async def ledger(
+    store: Store, start: int = 0, end: int = 10, limit: int = 100, *, org: OrgId = ORG, share: int = 1
+):
+    return await store.read_ledger(org, RecordId(share), TODAY + start, TODAY + end, limit)
+
+
+async def test_what_was_noted_is_there_after_a_restart_and_after_a_kill(place: Place) -> None:
+    async with place.opened() as store:
+        await store.note([entry(1), entry(2)])
+        place.kill_writer()
+        await sent_again(partial(store.note, [entry(3)]))
+        assert await ledger(store) == [entry(1), entry(2), entry(3)]
+    async with place.opened() as store:
+        assert await ledger(store) == [entry(1), entry(2), entry(3)]
+
+
+async def test_a_later_entry_of_the_same_minute_and_writer_takes_the_place_of_the_earlier(store: Store) -> None:
+    await store.note([entry(1, b"1"), entry(1, b"2", writer=2)])
+    await store.note([entry(1, b"3"), entry(2, b"4")])
+    wanted = [entry(1, b"3"), entry(1, b"2", writer=2), entry(2, b"4")]
+    assert await ledger(store) == wanted
+
+
+async def test_a_ledger_is_read_by_share_and_half_open_span_up_to_its_limit(store: Store) -> None:
+    await store.note([])
+    await store.note([entry(5), entry(3), entry(4), entry(4, share=2), entry(4, org=OTHER)])
+    assert await ledger(store, 3, 5) == [entry(3), entry(4)]
+    assert await ledger(store, limit=2) == [entry(3), entry(4)]
+    assert await ledger(store, org=OTHER) == [entry(4, org=OTHER)]
+    assert await ledger(store, org=OTHER, share=2) == []
+
+
+async def test_a_backup_holds_the_ledger(place: Place, tmp_path: Path) -> None:
+    async with place.opened() as store:
+        await store.note([entry(1)])
+        await store.backup(str(tmp_path / "copy"))
+    restore(tmp_path / "copy", tmp_path / "new")
+    async with Place(place.engine, tmp_path / "new").opened() as store:
+        assert await ledger(store) == [entry(1)]
 
 
 # -- ordered

@@ -275,6 +275,53 @@ def test_bad_lines_of_an_import_are_told_each_and_nothing_is_written(home: Path)
     assert json.loads(done(home, "vehicle", "list", "--json")) == []
 
 
+def test_addresses_are_added_listed_imported_and_removed(home: Path) -> None:
+    with serving(home, lines=2):
+        done(home, "org", "create", "Acme")
+        done(home, "tag", "create", "North")
+        added = done(home, "address", "add", "Dock", "--at", "52.1,4.3", "--tag", "north", "--external-id", "erp:1")
+        done(home, "address", "add", "Home", "--at", "52.2,-4.3", "--radius", "500", "--private")
+        lines = done(home, "address", "list").splitlines()
+        assert lines[1].split("\t") == [added, "Dock", "Dock", "52.100000, 4.300000", "100 m", "", "North", "erp:1"]
+        assert lines[2].split("\t")[3:6] == ["52.200000, -4.300000", "500 m", "private"]
+        listed = "name;address;lat;lng;radius;external id;tags\n"
+        listed += "Dock;Quay 1;;;;erp:1;North\nHome;;;;;;\nYard;Lane 2;50.5;4.5;;;North\n"
+        assert run(home, "address", "import", "-", "--dry-run", stdin=listed).stderr.startswith(
+            "Would be: 1 made, 2 "
+        )
+        assert len(json.loads(done(home, "address", "list", "--json"))) == 2
+        first = run(home, "address", "import", "-", stdin=listed)
+        assert (first.returncode, first.stderr) == (0, "1 made, 1 changed, 1 left as they were.\n")
+        again = run(home, "address", "import", "-", stdin=listed)
+        assert again.stderr == "0 made, 0 changed, 3 left as they were.\n"
+        known = {one["name"]: one for one in json.loads(done(home, "address", "list", "--json"))}
+        assert (known["Dock"]["id"], known["Dock"]["formattedAddress"]) == (added, "Quay 1")
+        assert known["Yard"]["geofence"]["circle"] == {"latitude": 50.5, "longitude": 4.5, "radiusMeters": 100}
+        assert known["Home"]["odograph"] == {"isPrivateZone": True}
+        assert len(done(home, "address", "list", "--tag", "North").splitlines()) == 3
+        done(home, "address", "remove", "erp:1")
+        done(home, "address", "remove", "HOME")
+        assert "There is no address 'Dock'" in refused(home, "address", "remove", "Dock")
+        assert "--at must be LAT,LON" in refused(home, "address", "add", "x", "--at", "52.1")
+        assert "radiusMeters" in refused(home, "address", "add", "x", "--at", "52.1,4.3", "--radius", "0")
+
+
+def test_bad_lines_of_a_list_of_addresses_are_told_each(home: Path) -> None:
+    done(home, "org", "create", "Acme")
+    listed = "name,lat,lon,radius,tags\nA,52.1,4.3,,\nB,north,4.3,,\nC,,,,\na,1,1,,\nE,1,1,,Nowhere\nF,1,1,nan,\n"
+    result = run(home, "address", "import", "-", stdin=listed)
+    assert (result.returncode, result.stdout) == (1, "")
+    told = result.stderr.splitlines()
+    assert [line.partition(":")[2][:9] for line in told[:-1]] == [f" line {number}: " for number in (3, 4, 5, 6, 7)]
+    assert "nothing was written" in told[-1]
+    assert done(home, "address", "list", "--json") == "[]"
+    listed = "name,lat,lon,radius\nA,52.1,4.3,\nB,95,4.3,\n"
+    result = run(home, "address", "import", "-", stdin=listed)
+    assert result.returncode == 1
+    assert "line 3: geofence.circle.latitude: 95.0 is not between" in result.stderr
+    assert [one["name"] for one in json.loads(done(home, "address", "list", "--json"))] == ["A"]
+
+
 def test_a_replay_makes_its_vehicles_and_an_export_of_them_can_be_replayed(home: Path) -> None:
     (home / "day.csv").write_text(RECORDING)
     with serving(home) as server:

@@ -14,8 +14,8 @@ import numpy as np
 
 from odograph.errors import Corrupt, Refusal
 from odograph.model.fixes import FIX_DTYPE, FIX_SIZE, Fixes
-from odograph.model.ids import AssetId, OrgId, Seq
-from odograph.store.base import Block, Change, OrgFixes, Outcome, Record
+from odograph.model.ids import AssetId, OrgId, RecordId, Seq
+from odograph.store.base import Block, Change, LedgerEntry, OrgFixes, Outcome, Record
 from odograph.store.sqlite.database import FILE_NAME, SEALED_NAME
 from odograph.store.sqlite.engine import Done, Engine
 from odograph.store.sqlite.log import LogReader
@@ -27,6 +27,7 @@ DAY_MS = 86_400_000
 BEGIN_MS = 1_717_200_000_000  # 2024-06-01
 PAGE = 7  # small, so that pages end in all kinds of places
 MANY_ROWS, LONG_PAGE = 500, 501
+SHARE = (OrgId(1), RecordId(9))  # whose ledger is kept
 
 _MOMENT = struct.Struct("<Iq")
 
@@ -63,6 +64,8 @@ class State:
     rows: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     """By seq: org and fix."""
     records: dict[int, Record] = field(default_factory=dict)
+    ledger: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    """By minute and writer."""
     sealed_through: int = 0
     runs: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -141,6 +144,7 @@ class Story:
         def effect(state: State) -> None:
             state.rows.update(there.rows)
             state.records.update(there.records)
+            state.ledger.update(there.ledger)
             state.sealed_through = there.sealed_through
 
         self.deeds = [Deed("what was found", -1, 0, effect=effect)]
@@ -169,6 +173,13 @@ class Story:
         deed.effect = effect
         deed.effect(self.state)
         return done
+
+    def note(self, *entries: LedgerEntry) -> None:
+        """Put entries of SHARE into the ledger."""
+        with self._doing("note") as deed:
+            self.engine.note(entries)
+        deed.effect = lambda state: state.ledger.update({(one.minute, one.writer): one.body for one in entries})
+        deed.effect(self.state)
 
     def seal(self, max_rows: int = 1 << 30) -> None:
         """Seal the oldest day of arrival of what is not sealed, or so many rows of it, and trim."""
@@ -279,7 +290,7 @@ def _judge(directory: Path, possible: Sequence[State], deeds: Sequence[Deed]) ->
 
 def _compare(found: State, possible: Sequence[State]) -> None:
     for state in possible:
-        if (found.rows, found.records) == (state.rows, state.records):
+        if (found.rows, found.records, found.ledger) == (state.rows, state.records, state.ledger):
             assert found.sealed_through in {one.sealed_through for one in possible}, "sealed through another seq"
             found.runs = state.runs
             return
@@ -308,6 +319,8 @@ def observe(story: Story) -> State:
     _check_history(reader, state, engine.head)
     _check_stretch(reader, state)
     _follow_records(reader, state)
+    for entry in reader.read_ledger(*SHARE, 0, 1 << 40, 1 << 30):
+        state.ledger[entry.minute, entry.writer] = entry.body
     return state
 
 

@@ -13,11 +13,11 @@ import apsw
 import pytest
 
 from odograph.model.ids import OrgId, RecordId
-from odograph.store.base import Change
+from odograph.store.base import Change, LedgerEntry
 from odograph.store.sqlite import engine as engine_module
 from odograph.store.sqlite import sealed
 from odograph.store.sqlite.engine import Engine
-from tests.faults.story import BEGIN_MS, DAY_MS, Deed, Story, fixes_of, judge, observe, state_after
+from tests.faults.story import BEGIN_MS, DAY_MS, SHARE, Deed, Story, fixes_of, judge, observe, state_after
 from tests.support.powercut import Disk, Luck, Op, WatchedDisk, room_for_images
 
 CHUNKS = 4  # of the small run's cuts, for as many workers
@@ -49,6 +49,7 @@ def small(story: Story) -> None:
     )
     record = org.committed.records[0].id
     story.append({1: fixes_of((1, 10), (1, 5), (2, 1))}, {1: fixes_of((1, 10, 7), (2, 8))})
+    story.note(_entry(1, b"{}"), _entry(2, b'{"a":1}'))
     story.seal()
     story.append({1: fixes_of((1, 7), (1, 5), (2, 3, 9), (1, 12))}, changes=[_change(record, b'{"a":2}', "other")])
     story.seal()
@@ -57,6 +58,7 @@ def small(story: Story) -> None:
     story.append({}, changes=[_change(None, b'{"b":1}', "key")])
     story.close()
     story.open()
+    story.note(_entry(2, b'{"a":2}'))
     story.append({2: fixes_of((3, 9), (3, 5, 1))}, {1: fixes_of((4, 2), (1, 8))})
     story.seal(max_rows=3)
     story.append({1: fixes_of((1, 11), (1, 6))}, changes=[_change(record, None)])
@@ -89,6 +91,10 @@ def large(story: Story) -> None:
         if commit % 70 == 69:
             story.close()
             story.open()
+
+
+def _entry(minute: int, body: bytes) -> LedgerEntry:
+    return LedgerEntry(*SHARE, minute, 5, body)
 
 
 def _change(record: RecordId | None, body: bytes | None, *keys: str) -> Change:

@@ -193,6 +193,7 @@ class World:
             clock=clock,
             geocoder=Nowhere(),
             cursors=Cursors(b"k" * 32, "e"),
+            server_key=b"k" * 32,
             public_url="http://localhost",
         )
         self.readers = {"locations": self.reader_type(LOCATIONS), "gps": self.reader_type(STATS)}

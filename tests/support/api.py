@@ -21,8 +21,9 @@ from odograph.api.auth import OPERATOR
 from odograph.api.context import Context
 from odograph.api.resources.base import Resource
 from odograph.api.resources.registry import RESOURCES
-from odograph.catalog import assets, orgs, tokens
+from odograph.catalog import addresses, assets, drivers, orgs, tokens
 from odograph.catalog.changes import Catalog
+from odograph.catalog.fencing import CircleFields, FenceFields
 from odograph.errors import Refusal
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
@@ -31,12 +32,13 @@ from odograph.live.snapshot import Snapshot
 from odograph.live.stretch import Stretch
 from odograph.live.view import Live
 from odograph.model.access import Scope
-from odograph.model.catalog import Asset
+from odograph.model.catalog import Address, Asset, Driver
 from odograph.model.cursor import Cursors
 from odograph.model.fixes import FIX_DTYPE, Fixes, empty_fixes
-from odograph.model.ids import AssetId, OrgId, Seq, render_asset_id
-from odograph.store.base import Change, Newest, OrgFixes, Record, Store, StoreStatus
+from odograph.model.ids import AssetId, OrgId, RecordId, Seq, render_asset_id
+from odograph.store.base import Change, LedgerEntry, Newest, OrgFixes, Record, Store, StoreStatus
 from odograph.store.sqlite.engine import Engine
+from odograph.store.sqlite.log import LogReader
 from odograph.telemetry import AccessLog, App
 
 T = TypeVar("T")
@@ -75,6 +77,7 @@ class DirectStore:
 
     def __init__(self, directory: Path, live: Live, clock: SteppingClock) -> None:
         self.engine = Engine(directory, clock)
+        self._directory = directory
         self._live = live
         self.backed_up_to = ""
 
@@ -95,6 +98,18 @@ class DirectStore:
 
     async def read_at(self, *_: Any) -> Fixes:
         return empty_fixes()
+
+    async def note(self, entries: Sequence[LedgerEntry]) -> None:
+        self.engine.note(entries)
+
+    async def read_ledger(
+        self, org: OrgId, share: RecordId, start_minute: int, end_minute: int, limit: int
+    ) -> Sequence[LedgerEntry]:
+        reader = LogReader(self._directory)
+        try:
+            return reader.read_ledger(org, share, start_minute, end_minute, limit)
+        finally:
+            reader.close()
 
     async def status(self) -> StoreStatus:
         return StoreStatus(self.engine.head, Seq(0), self.engine.rev, "epoch", 0)
@@ -163,6 +178,18 @@ class World:
     async def make_vehicle(self, org: OrgId, **fields: Any) -> Entity[Asset]:
         return await assets.create(self.catalog, org, assets.AssetFields(**fields))
 
+    async def make_address(self, org: OrgId, **fields: Any) -> Entity[Address]:
+        """A circle of 100 m around (52.1, 4.3), unless the fields say otherwise."""
+        fence = FenceFields(circle=CircleFields(radius_m=100, lat=52.1, lon=4.3))
+        known = {"name": "Dock", "formatted_address": "Quay 1", "fence": fence, **fields}
+        return await addresses.create(self.catalog, org, addresses.AddressFields(**known))
+
+    async def make_driver(self, org: OrgId, **fields: Any) -> Entity[Driver]:
+        """A driver, with a user name made of his name."""
+        known = {"name": "Dee", **fields}
+        known.setdefault("username", str(known["name"]).lower().replace(" ", "."))
+        return await drivers.create(self.catalog, org, drivers.DriverFields(**known))
+
     async def report(self, org: OrgId, asset: Entity[Asset], time_ms: int) -> None:
         """One fix of an asset."""
         fix = np.array([(asset.body.number, time_ms, 521000000, 43000000, 9000, 4000, 0)], dtype=FIX_DTYPE)
@@ -189,6 +216,7 @@ async def open_world(directory: Path, resources: Sequence[Resource] = RESOURCES)
         clock=clock,
         geocoder=Plain(),
         cursors=Cursors(b"k" * 32, "epoch"),
+        server_key=b"k" * 32,
         public_url="http://testserver",
     )
     app = AccessLog(build(context, resources))

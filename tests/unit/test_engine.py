@@ -12,9 +12,10 @@ import pytest
 
 from odograph.errors import Corrupt, Kind, Refusal
 from odograph.model.fixes import Fixes
-from odograph.model.ids import OrgId, Seq
-from odograph.store.base import Change, OrgFixes, Outcome
+from odograph.model.ids import OrgId, RecordId, Seq
+from odograph.store.base import Change, LedgerEntry, OrgFixes, Outcome
 from odograph.store.sqlite.engine import Done, Engine
+from odograph.store.sqlite.ledger import FORGET_ROWS, KEEP_MINUTES
 from odograph.store.sqlite.log import LogReader
 from odograph.store.sqlite.writer import lock
 from tests.support.stores import HEAD, ORG, make_fixes, make_track
@@ -208,6 +209,44 @@ def test_the_log_is_written_with_full_synchronisation(engine: Engine):
     assert engine._connection.pragma("journal_mode") == "wal"
 
 
+# -- the ledger
+
+
+def test_a_ledger_keeps_400_days_and_forgets_the_rest_a_few_at_a_time(
+    engine: Engine, clock: SetClock, tmp_path: Path
+):
+    now = clock.at_ms // 60_000
+    kept = [LedgerEntry(ORG, RecordId(1), now - KEEP_MINUTES + later, 1, b"{}") for later in range(3)]
+    old = [
+        LedgerEntry(ORG, RecordId(1), now - KEEP_MINUTES - 1 - early, 1, b"{}") for early in range(FORGET_ROWS + 2)
+    ]
+    engine.note([*kept, *old])
+    assert engine.trim_ledger()
+    assert not engine.trim_ledger()
+    reader = LogReader(tmp_path)
+    assert reader.read_ledger(ORG, RecordId(1), 0, now + 1, 1 << 30) == kept
+    reader.close()
+
+
+def test_a_ledger_is_added_to_a_database_that_has_none(tmp_path: Path, clock: SetClock):
+    Engine(tmp_path, clock).close()
+    database = apsw.Connection(str(tmp_path / "odograph.db"))
+    database.execute("DROP TABLE ledger")
+    database.close()
+    engine = Engine(tmp_path, clock)
+    engine.note([LedgerEntry(ORG, RecordId(1), 1, 1, b"{}")])
+    engine.close()
+
+
+def test_a_changed_byte_in_a_ledger_is_found_and_the_place_named(engine: Engine, tmp_path: Path):
+    engine.note([LedgerEntry(ORG, RecordId(1), 7, 1, b"{}")])
+    engine._connection.execute("UPDATE ledger SET body = ?", (b"[]",))
+    reader = LogReader(tmp_path)
+    with pytest.raises(Corrupt, match=r"share 1, minute 7"):
+        reader.read_ledger(ORG, RecordId(1), 0, 10, 10)
+    reader.close()
+
+
 # -- plans of what is asked often
 
 
@@ -220,6 +259,8 @@ def test_the_log_is_written_with_full_synchronisation(engine: Engine):
         ("SELECT body FROM record WHERE rev > 5 ORDER BY rev", "record_by_rev"),
         ("SELECT day, t0, t1 FROM span WHERE asset = 1 ORDER BY day", "PRIMARY KEY"),
         ("DELETE FROM span WHERE day = 'x'", "span_by_day"),
+        ("SELECT body FROM ledger WHERE org = 1 AND share = 2 AND minute >= 3 ORDER BY minute", "PRIMARY KEY"),
+        ("SELECT org, share, minute, writer FROM ledger WHERE minute < 5 LIMIT 9", "ledger_by_minute"),
         ("DELETE FROM record_key WHERE id = 1", "record_key_by_id"),
         ("SELECT day FROM org_day WHERE org = 1 AND s1 > 2 AND s0 <= 5 ORDER BY s0", "PRIMARY KEY"),
     ],

@@ -22,6 +22,8 @@ class Context:
     clock: Clock
     geocoder: Geocoder
     cursors: Cursors
+    server_key: bytes
+    """What the keys of links are made from."""
     public_url: str
     """Base of the URLs we print, without a trailing slash."""
     metrics_public: bool = False

@@ -15,10 +15,12 @@ import numpy as np
 from odograph.api.params import AFTER, PARENT_TAG_IDS, TAG_IDS
 from odograph.api.resources.base import Call, Pagination, Param
 from odograph.live.entity import Entity
-from odograph.model.catalog import Asset
-from odograph.model.ids import AssetId
+from odograph.live.numbered import Tagged
+from odograph.model.catalog import Address, Asset, Driver
+from odograph.model.ids import AssetId, TagId
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Address | Driver)
 
 _PAUSE_AFTER: Final = 512  # objects looked at between two chances for other requests
 
@@ -54,6 +56,19 @@ async def take_page(
         if looked_at % _PAUSE_AFTER == 0:
             await asyncio.sleep(0)
     return taken, Pagination("", has_next_page=False)
+
+
+def carriers_after(call: Call, shelf: Tagged[C], after: int) -> Iterator[Entity[C]]:
+    """Of this call's filters those with number > `after` that the principal sees; the tag filters are united."""
+    query, org, limit = call.query, call.principal.org, call.principal.tag_ids
+    tag_ids, parent_ids, created_ms = query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), query.time_ms(CREATED_AFTER)
+    is_filtered = bool(tag_ids or parent_ids)
+    wanted = call.context.live.directory.tags_meant(org, tag_ids, parent_ids)
+    for one in shelf.list_(org, after):
+        carried = set(map(TagId, one.body.tag_ids))
+        is_wanted = not (is_filtered and wanted.isdisjoint(carried)) and (created_ms or 0) <= one.body.created_ms
+        if is_wanted and not (limit is not None and limit.isdisjoint(carried)):
+            yield one
 
 
 def place_of_asset(entity: Entity[Asset]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, assert_never
 from urllib.parse import parse_qsl
@@ -55,6 +55,14 @@ def parse_time(text: str) -> int | None:
     since = moment - _EPOCH
     seconds = since.days * 86400 + since.seconds + is_leap - offset_s
     return seconds * 1000 + int(((fraction or "") + "000")[:3])
+
+
+def read_time(field: str, text: str) -> int:
+    """Epoch milliseconds of a body's RFC 3339 time, never 0, which stands for none. INVALID names the field."""
+    time_ms = parse_time(text)
+    if time_ms is None:
+        raise invalid(f"Field '{field}' must be an RFC 3339 time with a zone, such as 2031-01-01T00:00:00Z.")
+    return max(time_ms, 1)
 
 
 def parse_record_id(text: str) -> RecordId | None:
@@ -200,14 +208,23 @@ def _range(low: int | None, high: int | None) -> str:
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-def read_new(body: bytes, shape: type[Body]) -> Body:
-    """The JSON body of a POST or PUT; null counts as absent, fields we don't know are ignored."""
-    return _convert(_decode(body, _drop_nulls), shape)
+def read_new(body: bytes, shape: type[Body], without: Container[str] = ()) -> Body:
+    """The JSON body of a POST or PUT; null counts as absent, unknown fields and those of `without` are ignored."""
+    given = _decode(body, _drop_nulls)
+    return _convert({name: value for name, value in given.items() if name not in without}, shape)
 
 
 def read_patch(body: bytes, shape: type[Body]) -> Body:
     """The JSON body of a PATCH, a merge patch: absent keeps (UNSET), null removes (None)."""
     return _convert(_decode(body, lambda value: value), shape)
+
+
+def read_time(field: str, text: str) -> int:
+    """The epoch milliseconds of a body's RFC 3339 time; INVALID naming the field."""
+    time_ms = parse_time(text)
+    if time_ms is None:
+        raise invalid(f"Field '{field}' must be an RFC 3339 time with a zone, such as 2024-05-01T10:00:00Z.")
+    return time_ms
 
 
 def _decode(body: bytes, prepare: Callable[[Any], Any]) -> dict[str, Any]:

@@ -16,9 +16,11 @@ import numpy.typing as npt
 from odograph.api.params import AFTER, PARENT_TAG_IDS, TAG_IDS, VEHICLE_IDS
 from odograph.api.resources.base import Answer, Call, Param
 from odograph.api.spelling import Spelling, encoder
+from odograph.api.wire import to_json
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.turns import SLICE_FIXES
+from odograph.model.catalog import Address
 from odograph.model.fixes import Fixes, empty_fixes
 from odograph.model.ids import AssetId, Seq
 
@@ -59,7 +61,7 @@ class Positions:
             else await call.context.live.seam.read_at(call.principal.org, assets, time_ms)
         )
         cursor = self._cursor(call, kind, int(assets[-1])) if more else ""
-        return _answer(self._one_each(call, fixes), cursor, more)
+        return _answer(self._one_each(call, fixes, self._encoded(call, fixes)), cursor, more)
 
     async def feed(self, call: Call) -> Answer:
         """Everything that arrived after the cursor; without one, each vehicle's newest and a cursor."""
@@ -135,13 +137,29 @@ class Positions:
     def _encoded(self, call: Call, fixes: Fixes) -> list[bytes]:
         return self._encoder(call)(fixes)
 
-    def _one_each(self, call: Call, fixes: Fixes) -> list[bytes]:
+    def _with_addresses(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
+        """The encoded fixes, with the address named that holds each; nothing is done where an org has none."""
+        if not self._spelling.names_address:
+            return pieces
+        fences = _directory(call).addresses.fences(call.principal.org)
+        if not len(fences):
+            return pieces
+        places = fences.locate(fixes["lat_e7"] / 1e7, fixes["lon_e7"] / 1e7, call.principal.tag_ids)
+        rows = np.flatnonzero(places >= 0).tolist()
+        texts = {place: _address(fences[place]) for place in np.unique(places[rows]).tolist()}
+        named = list(pieces)
+        for row in rows:
+            named[row] = named[row][:-1] + texts[int(places[row])]
+        return named
+
+    def _one_each(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
         if not self._is_shown:
             return []
+        pieces = self._with_addresses(call, fixes, pieces)
         head_of = _directory(call).assets.head
         key = f',"{self._spelling.one}":'.encode()
         entries = []
-        for asset, piece in zip(fixes["asset"].tolist(), self._encoded(call, fixes), strict=True):
+        for asset, piece in zip(fixes["asset"].tolist(), pieces, strict=True):
             head = head_of(AssetId(asset))
             if head is not None:
                 entries.append(head + key + piece + b"}")
@@ -151,6 +169,7 @@ class Positions:
         """One entry for each vehicle in these fixes; its own stay in the order they are in."""
         if not (self._is_shown and len(fixes)):
             return []
+        pieces = self._with_addresses(call, fixes, pieces)
         order = np.argsort(fixes["asset"], kind="stable")
         assets = fixes["asset"][order]
         starts = np.flatnonzero(np.diff(assets, prepend=~assets[:1]))
@@ -182,6 +201,14 @@ class Positions:
         return call.context.cursors.encode(kind, call.principal.org, fields, call.context.clock.now_ms())
 
 
+def feed_cursor(call: Call, spelling: Spelling, after: Seq) -> str:
+    """The cursor with which a feed goes on after this seq."""
+    context = call.context
+    return context.cursors.encode(
+        f"{spelling.name}.feed", call.principal.org, (_AFTER, after), context.clock.now_ms()
+    )
+
+
 def _directory(call: Call) -> Directory:
     return call.context.live.directory
 
@@ -204,6 +231,11 @@ def _page(assets: Assets, last: int, size: int) -> tuple[Assets, bool]:
     """The next `size` assets after `last`, and whether there are more."""
     rest = assets[int(np.searchsorted(assets, last, side="right")) :]
     return rest[:size], len(rest) > size
+
+
+def _address(address: Address) -> bytes:
+    """The end of a fix that names the address it lies in."""
+    return b',"address":' + to_json({"id": str(address.number), "name": address.name}) + b"}"
 
 
 def _newest(call: Call, assets: Assets) -> Fixes:

@@ -41,11 +41,19 @@ class Spelling:
     heading: str
     speed: str
     tail: str
+    names_address: bool = False
+    """Whether the address that holds a fix is named; not with the fix's encoded form, which outlives addresses."""
 
 
 LOCATIONS = Spelling("locations", one="location", many="locations", heading="heading", speed="speed", tail="")
 STATS = Spelling(
-    "stats", one="gps", many="gps", heading="headingDegrees", speed="speedMilesPerHour", tail=',"isEcuSpeed":false'
+    "stats",
+    one="gps",
+    many="gps",
+    heading="headingDegrees",
+    speed="speedMilesPerHour",
+    tail=',"isEcuSpeed":false',
+    names_address=True,
 )
 
 

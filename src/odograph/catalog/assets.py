@@ -22,7 +22,10 @@ TYPES: Final = ("vehicle",)
 
 
 class AssetFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: UNSET keeps a field as it is (as it begins, for a new vehicle), None empties it."""
+    """What is asked for: UNSET keeps a field as it is (as it begins, for a new vehicle), None empties it.
+
+    `driver` is an id or a name `key:value`; "0" assigns nobody, as None does.
+    """
 
     name: str | UnsetType | None = UNSET
     type: str | UnsetType | None = UNSET
@@ -34,6 +37,7 @@ class AssetFields(msgspec.Struct, frozen=True, kw_only=True):
     year: int | UnsetType | None = UNSET
     notes: str | UnsetType | None = UNSET
     tag_ids: Sequence[str] | UnsetType | None = UNSET
+    driver: str | UnsetType | None = UNSET
     external_ids: Mapping[str, object] | UnsetType | None = UNSET
 
 
@@ -47,9 +51,10 @@ async def create(
 
     def plan() -> Plan[Entity[Asset]]:
         numbers, counting = number_assets(catalog.directory, 1)
-        body = new_body(catalog, org, numbers[0], fields)
+        body = new_body(catalog, org, numbers[0], fields, tag_limit)
         check.check_within_tags(tag_limit, body.tag_ids)
-        return Plan([put(None, org, body), counting], lambda records: written(records[0], body))
+        changes = [put(None, org, body), counting, *unassigned(catalog, org, body.driver_id, body.number)]
+        return Plan(changes, lambda records: written(records[0], body))
 
     return await catalog.change(plan)
 
@@ -59,16 +64,18 @@ async def update(
 ) -> Entity[Asset]:
     """Put the given fields in. External ids are merged by key; tags are replaced whole.
 
+    A driver is assigned to one vehicle: being assigned to this one ends the other, in the same commit.
     NOT_FOUND, also for a vehicle that `tag_limit` hides; INVALID names the field that can't be kept.
     """
 
     def plan() -> Plan[Entity[Asset]]:
         old = get(catalog.directory, org, number, tag_limit)
-        body = changed_body(catalog, org, old, fields)
+        body = changed_body(catalog, org, old, fields, tag_limit)
         if body == old.body:
             return Plan([], lambda _: old)
         check.check_within_tags(tag_limit, body.tag_ids)
-        return Plan([put(old, org, body)], lambda records: written(records[0], body))
+        changes = [put(old, org, body), *unassigned(catalog, org, body.driver_id, body.number)]
+        return Plan(changes, lambda records: written(records[0], body))
 
     return await catalog.change(plan)
 
@@ -91,9 +98,7 @@ def get(
     directory: Directory, org: OrgId, number: AssetId, tag_limit: frozenset[TagId] | None = None
 ) -> Entity[Asset]:
     """A vehicle by its number; NOT_FOUND, also for one that `tag_limit` hides."""
-    entity = found(directory.assets.find_by_number(org, number), "vehicle")
-    is_hidden = tag_limit is not None and tag_limit.isdisjoint(map(TagId, entity.body.tag_ids))
-    return found(None if is_hidden else entity, "vehicle")
+    return found(check.visible(directory.assets.find_by_number(org, number), tag_limit), "vehicle")
 
 
 def number_assets(directory: Directory, count: int) -> tuple[range, Change]:
@@ -101,19 +106,58 @@ def number_assets(directory: Directory, count: int) -> tuple[range, Change]:
     return take_numbers(directory, "assets", count, MAX_ASSETS)
 
 
-def new_body(catalog: Catalog, org: OrgId, number: int, fields: AssetFields) -> Asset:
+def new_body(
+    catalog: Catalog, org: OrgId, number: int, fields: AssetFields, tag_limit: frozenset[TagId] | None = None
+) -> Asset:
     """The body of a vehicle that doesn't exist yet."""
     now_ms = catalog.clock.now_ms()
     blank = Asset(number=number, name="", created_ms=now_ms, updated_ms=now_ms)
-    return _checked(catalog.directory, org, None, blank, fields)
+    return _related(catalog, org, _checked(catalog.directory, org, None, blank, fields), fields, tag_limit)
 
 
-def changed_body(catalog: Catalog, org: OrgId, old: Entity[Asset], fields: AssetFields) -> Asset:
+def changed_body(
+    catalog: Catalog,
+    org: OrgId,
+    old: Entity[Asset],
+    fields: AssetFields,
+    tag_limit: frozenset[TagId] | None = None,
+) -> Asset:
     """The next body of a vehicle; equal to the last one when nothing changes."""
-    body = _checked(catalog.directory, org, old.id, old.body, fields)
+    checked = _checked(catalog.directory, org, old.id, old.body, fields)
+    body = _related(catalog, org, checked, fields, tag_limit)
     if body == old.body:
         return body
     return msgspec.structs.replace(body, updated_ms=catalog.clock.now_ms())
+
+
+def unassigned(catalog: Catalog, org: OrgId, driver_id: int, keeper: int) -> list[Change]:
+    """What must change so that a driver (0: nobody) has no vehicle but the one numbered `keeper`."""
+    now_ms = catalog.clock.now_ms()
+    return [
+        put(one, org, msgspec.structs.replace(one.body, driver_id=0, updated_ms=now_ms))
+        for one in catalog.directory.assets.list_of_driver(org, driver_id)
+        if one.body.number != keeper
+    ]
+
+
+def _related(
+    catalog: Catalog, org: OrgId, body: Asset, fields: AssetFields, tag_limit: frozenset[TagId] | None
+) -> Asset:
+    """With the tags and the driver that are asked for."""
+    if not isinstance(fields.tag_ids, UnsetType):
+        body = body.carrying(check.tag_ids(catalog.directory, org, fields.tag_ids), catalog.clock.now_ms())
+    if not isinstance(fields.driver, UnsetType):
+        body = msgspec.structs.replace(body, driver_id=_driver(catalog.directory, org, fields.driver, tag_limit))
+    return body
+
+
+def _driver(directory: Directory, org: OrgId, asked: str | None, tag_limit: frozenset[TagId] | None) -> int:
+    if not asked or asked == "0":
+        return 0
+    driver = check.visible(directory.drivers.find_by_text(org, asked), tag_limit)
+    if driver is None:
+        raise invalid(f"staticAssignedDriverId: there is no driver {asked[:60]!r}; list the drivers, or give 0.")
+    return driver.body.number
 
 
 def _checked(directory: Directory, org: OrgId, record_id: int | None, old: Asset, fields: AssetFields) -> Asset:
@@ -129,8 +173,6 @@ def _checked(directory: Directory, org: OrgId, record_id: int | None, old: Asset
         body = msgspec.structs.replace(body, vin=check.vin(fields.vin))
     if not isinstance(fields.year, UnsetType):
         body = msgspec.structs.replace(body, year=check.year(fields.year))
-    if not isinstance(fields.tag_ids, UnsetType):
-        body = msgspec.structs.replace(body, tag_ids=check.tag_ids(directory, org, fields.tag_ids))
     if not isinstance(fields.external_ids, UnsetType):
         pairs = check.external_ids(old.external_ids, fields.external_ids)
         check.check_external_ids_free(directory, org, record_id, pairs)

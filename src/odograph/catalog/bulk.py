@@ -197,7 +197,8 @@ class _Sheet:
         tag_ids = tuple(sorted({self._tag(text) for text in row.tags})) or body.tag_ids
         if tag_ids == body.tag_ids:
             return body
-        return msgspec.structs.replace(body, tag_ids=tag_ids, updated_ms=self._catalog.clock.now_ms())
+        now_ms = self._catalog.clock.now_ms()
+        return msgspec.structs.replace(body.carrying(tag_ids, now_ms), updated_ms=now_ms)
 
     def _next_number(self) -> int:
         number = self._next_asset + self._new_assets

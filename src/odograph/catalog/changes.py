@@ -13,7 +13,20 @@ from odograph.clock import Clock
 from odograph.errors import Kind, Refusal, conflict, not_found
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import KINDS, Asset, Counter, Device, Knock, Org, Tag
+from odograph.model.catalog import (
+    KINDS,
+    Address,
+    Asset,
+    Counter,
+    Device,
+    Driver,
+    Knock,
+    LiveShare,
+    Org,
+    RecurringRoute,
+    Route,
+    Tag,
+)
 from odograph.model.ids import OrgId
 from odograph.store.base import INSTALL, Change, Record, Store
 
@@ -116,9 +129,13 @@ def external_key(key: str, value: str) -> str:
 def _keys(body: msgspec.Struct) -> Iterator[str]:
     """What no other record of the same org may hold too."""
     match body:
-        case Asset() | Tag():
+        case Asset() | Tag() | Address() | Driver() | Route() | RecurringRoute():
             for key, value in body.external_ids.items():
                 yield external_key(key, value)
+            if isinstance(body, Driver):
+                yield f"username:{body.username.casefold()}"
+        case LiveShare():
+            yield f"share:{body.share_id}"
         case Device() if body.device_id:
             yield f"device:{body.device_id}"
         case Org():

@@ -6,11 +6,15 @@ import re
 import zoneinfo
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_network
-from typing import Final
+from typing import Final, TypeVar
 
 from odograph.errors import invalid
 from odograph.live.directory import Directory
+from odograph.live.entity import Entity
+from odograph.model.catalog import Address, Asset, Driver
 from odograph.model.ids import OrgId, TagId
+
+T = TypeVar("T", bound=Asset | Address | Driver)
 
 MAX_NAME: Final = 255
 MAX_TAG_NAME: Final = 191
@@ -143,8 +147,14 @@ def tag_ids(directory: Directory, org: OrgId, given: Iterable[str] | None) -> tu
     return tuple(sorted(numbers))
 
 
+def visible(entity: Entity[T] | None, limit: frozenset[TagId] | None) -> Entity[T] | None:
+    """What carries tags, as far as a token limited to tags sees it: it must carry one of them."""
+    is_hidden = entity is not None and limit is not None and limit.isdisjoint(map(TagId, entity.body.tag_ids))
+    return None if is_hidden else entity
+
+
 def check_within_tags(limit: frozenset[TagId] | None, numbers: Iterable[int]) -> None:
-    """Refuse a vehicle that a token limited to tags would not see itself."""
+    """Refuse what a token limited to tags would not see itself."""
     if limit is not None and limit.isdisjoint(TagId(number) for number in numbers):
         allowed = ", ".join(str(tag) for tag in sorted(limit))
         raise invalid(f"tagIds: this token sees only what carries a tag of {allowed}; give at least one of them.")

@@ -1,4 +1,4 @@
-"""A list of vehicles as people keep them: CSV in, with any usual header; keys out."""
+"""Lists as people keep them, of vehicles and of places: CSV in, with any usual header; keys out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import difflib
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -14,7 +14,7 @@ from odograph.errors import invalid
 
 MAX_ROWS: Final = 50_000
 _SEPARATORS: Final = ",;\t"
-_COLUMNS: Final[Mapping[str, str]] = {
+_VEHICLE_COLUMNS: Final[Mapping[str, str]] = {
     "name": "name",
     "vehicle": "name",
     "plate": "license_plate",
@@ -35,10 +35,59 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "tags": "tags",
 }
 """Headers in lower case without blanks and underscores, and the field each one means."""
+_PLACE_COLUMNS: Final[Mapping[str, str]] = {
+    "name": "name",
+    "address": "formatted_address",
+    "formattedaddress": "formatted_address",
+    "lat": "lat",
+    "latitude": "lat",
+    "lon": "lon",
+    "lng": "lon",
+    "longitude": "lon",
+    "radius": "radius_m",
+    "radiusm": "radius_m",
+    "radiusmeters": "radius_m",
+    "notes": "notes",
+    "externalid": "external_ids",
+    "externalids": "external_ids",
+    "tag": "tags",
+    "tags": "tags",
+}
+
+
+class Sheet(NamedTuple):
+    """What a list holds: its columns by their titles, and an example of a header."""
+
+    columns: Mapping[str, str]
+    header: str
+
+
+_VEHICLES: Final = Sheet(
+    _VEHICLE_COLUMNS, "name, plate, vin, serial, make, model, year, notes, external_id, device_id, tags"
+)
+_PLACES: Final = Sheet(_PLACE_COLUMNS, "name, address, lat, lon, radius, notes, external_id, tags")
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a list of places; an empty field says nothing about the place.
+
+    `lat` and `lon` are degrees and `radius_m` metres, as they are written; `external_ids` holds `key:value`, `tags`
+    names or ids.
+    """
+
+    line: int
+    name: str = ""
+    formatted_address: str = ""
+    lat: str = ""
+    lon: str = ""
+    radius_m: str = ""
+    notes: str = ""
+    external_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the list; an empty field says nothing about the vehicle.
+    """One line of a list of vehicles; an empty field says nothing about the vehicle.
 
     `external_ids` holds `key:value`, `tags` names or ids.
     """
@@ -58,11 +107,20 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_rows(data: bytes) -> list[Row]:
-    """The rows of a CSV file (UTF-8; comma, semicolon or tab).
+    """The rows of a CSV file of vehicles (UTF-8; comma, semicolon or tab).
 
     Several tags or external ids in one cell stand between `;` or `|`. INVALID for another encoding, a header
     without known columns, or more than MAX_ROWS rows.
     """
+    return [msgspec.convert(cells, Row) for cells in _parse(data, _VEHICLES)]
+
+
+def parse_places(data: bytes) -> list[Place]:
+    """The rows of a CSV file of places, read as `parse_rows` reads vehicles."""
+    return [msgspec.convert(cells, Place) for cells in _parse(data, _PLACES)]
+
+
+def _parse(data: bytes, sheet: Sheet) -> list[dict[str, object]]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -71,7 +129,7 @@ def parse_rows(data: bytes) -> list[Row]:
     first = text.split("\n", 1)[0]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(_SEPARATORS, key=first.count), strict=True)
     try:
-        return _rows((reader.line_num, cells) for cells in reader)
+        return _rows(((reader.line_num, cells) for cells in reader), sheet)
     except csv.Error as error:
         raise invalid(f"line {reader.line_num}: is not CSV: {error}.") from None
 
@@ -85,14 +143,14 @@ def keys_csv(made: Iterable[tuple[str, str, str, str]]) -> str:
     return out.getvalue()
 
 
-def _rows(lines: Iterator[tuple[int, list[str]]]) -> list[Row]:
+def _rows(lines: Iterator[tuple[int, list[str]]], sheet: Sheet) -> list[dict[str, object]]:
     _, titles = next(lines, (1, []))
-    columns = [_column(title) for title in titles]
+    columns = [_column(title, sheet) for title in titles]
     if not columns:
-        raise invalid("line 1: is empty; give a header such as name,plate,vin,external_id,device_id,tags.")
+        raise invalid(f"line 1: is empty; give a header with any of: {sheet.header}.")
     if len(set(columns)) < len(columns):
         raise invalid("line 1: two columns mean the same; keep one of them.")
-    rows: list[Row] = []
+    rows: list[dict[str, object]] = []
     for line, cells in lines:
         if not any(cell.strip() for cell in cells):
             continue
@@ -102,21 +160,18 @@ def _rows(lines: Iterator[tuple[int, list[str]]]) -> list[Row]:
             )
         rows.append(_row(line, dict(zip(columns, cells, strict=False))))
         if len(rows) > MAX_ROWS:
-            raise invalid(f"line {line}: is too far; a list may hold {MAX_ROWS} vehicles.")
+            raise invalid(f"line {line}: is too far; a list may hold {MAX_ROWS} rows.")
     return rows
 
 
-def _row(line: int, cells: Mapping[str, str]) -> Row:
+def _row(line: int, cells: Mapping[str, str]) -> dict[str, object]:
     texts = {field: cell.strip() for field, cell in cells.items() if field not in {"tags", "external_ids"}}
-    return msgspec.convert(
-        {
-            "line": line,
-            **texts,
-            "tags": _several(cells.get("tags", "")),
-            "external_ids": _several(cells.get("external_ids", "")),
-        },
-        Row,
-    )
+    return {
+        "line": line,
+        **texts,
+        "tags": _several(cells.get("tags", "")),
+        "external_ids": _several(cells.get("external_ids", "")),
+    }
 
 
 def _several(cell: str) -> tuple[str, ...]:
@@ -124,11 +179,10 @@ def _several(cell: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if part))
 
 
-def _column(title: str) -> str:
+def _column(title: str, sheet: Sheet) -> str:
     plain = "".join(char for char in title.lower() if char.isalnum())
-    if plain in _COLUMNS:
-        return _COLUMNS[plain]
-    near = difflib.get_close_matches(plain, _COLUMNS, n=1)
+    if plain in sheet.columns:
+        return sheet.columns[plain]
+    near = difflib.get_close_matches(plain, sheet.columns, n=1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    known = "name, plate, vin, serial, make, model, year, notes, external_id, device_id, tags"
-    raise invalid(f"line 1: column {title.strip()[:40]!r} is not known.{meant} Known: {known}.")
+    raise invalid(f"line 1: column {title.strip()[:40]!r} is not known.{meant} Known: {sheet.header}.")

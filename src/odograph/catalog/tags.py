@@ -1,4 +1,4 @@
-"""Tags: a forest of labels, and which vehicles carry them."""
+"""Tags: a forest of labels, and what carries them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from odograph.catalog import fields as check
+from odograph.catalog import membership
 from odograph.catalog.changes import Catalog, Plan, delete, found, put, take_numbers, written
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import Asset, Tag
-from odograph.model.ids import AssetId, OrgId, TagId
+from odograph.model.catalog import Tag
+from odograph.model.ids import OrgId, TagId
 from odograph.store.base import Change
 
-MAX_MEMBERS: Final = 20_000
 MAX_TAGS: Final = 1 << 31
 """Of one install, deleted ones included."""
 
@@ -25,13 +25,16 @@ MAX_TAGS: Final = 1 << 31
 class TagFields(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for: UNSET keeps a field as it is (empty, for a new tag), None empties it.
 
-    `vehicles` and `assets` hold ids or names `key:value`; each replaces the members of its own kind.
+    `vehicles`, `assets`, `addresses` and `drivers` hold ids or names `key:value`; each replaces the members of its
+    own kind.
     """
 
     name: str | UnsetType | None = UNSET
     parent: str | UnsetType | None = UNSET
     vehicles: Sequence[str] | UnsetType | None = UNSET
     assets: Sequence[str] | UnsetType | None = UNSET
+    addresses: Sequence[str] | UnsetType | None = UNSET
+    drivers: Sequence[str] | UnsetType | None = UNSET
     external_ids: Mapping[str, object] | UnsetType | None = UNSET
 
 
@@ -68,14 +71,14 @@ async def replace(catalog: Catalog, org: OrgId, number: TagId, fields: TagFields
     """Make the tag as given: what is not given is emptied, external ids excepted. The name is required."""
     emptied = {
         field: None
-        for field in ("name", "parent", "vehicles", "assets")
+        for field in ("name", "parent", *membership.KINDS)
         if isinstance(getattr(fields, field), UnsetType)
     }
     return await update(catalog, org, number, msgspec.structs.replace(fields, **emptied))
 
 
 async def remove(catalog: Catalog, org: OrgId, number: TagId) -> None:
-    """Delete a tag: its children become roots, its vehicles lose it, tokens limited to it see less.
+    """Delete a tag: its children become roots, what carries it loses it, tokens limited to it see less.
 
     A token that was limited to nothing else is deleted with it: without a limit it would see the whole org.
     """
@@ -86,7 +89,7 @@ async def remove(catalog: Catalog, org: OrgId, number: TagId) -> None:
         orphans = directory.tags.children(org, number)
         changes = [delete(old)]
         changes += [put(one, org, msgspec.structs.replace(one.body, parent_id=0)) for one in orphans]
-        changes += _leave(catalog, org, number, directory.assets.roll(org).tagged([number]).tolist())
+        changes += membership.ended(catalog, org, number)
         changes += _narrowed(directory, org, number)
         return Plan(changes, lambda _: None)
 
@@ -98,9 +101,9 @@ def get(directory: Directory, org: OrgId, number: TagId) -> Entity[Tag]:
     return found(directory.tags.find_by_number(org, number), "tag")
 
 
-def members(directory: Directory, org: OrgId, number: TagId) -> list[Entity[Asset]]:
-    """The vehicles that carry a tag directly, by number."""
-    return _by_number(directory, org, directory.assets.roll(org).tagged([number]).tolist())
+def _membership(catalog: Catalog, org: OrgId, number: TagId, fields: TagFields) -> list[Change]:
+    asked = {kind: getattr(fields, kind) for kind in membership.KINDS}
+    return membership.changed(catalog, org, number, asked)
 
 
 def _checked(directory: Directory, org: OrgId, old: Entity[Tag] | None, body: Tag, fields: TagFields) -> Tag:
@@ -125,54 +128,6 @@ def _parent(directory: Directory, org: OrgId, number: TagId, asked: str | None) 
     if parent.body.number in directory.tags.subtree(org, [number]):
         raise invalid(f"parentTagId: {asked} is this tag or lies below it; a tag can't be its own ancestor.")
     return TagId(parent.body.number)
-
-
-def _membership(catalog: Catalog, org: OrgId, number: TagId, fields: TagFields) -> list[Change]:
-    """What must change with the vehicles so that those asked for, and no others, carry the tag."""
-    before = members(catalog.directory, org, number)
-    wanted: set[int] = set()
-    for spoken, asked, is_vehicle in (("vehicles", fields.vehicles, True), ("assets", fields.assets, False)):
-        if isinstance(asked, UnsetType):
-            wanted.update(one.body.number for one in before if (one.body.type == "vehicle") == is_vehicle)
-        else:
-            wanted |= _numbers(catalog.directory, org, spoken, asked or ())
-    if len(wanted) > MAX_MEMBERS:
-        raise invalid(f"vehicles: {len(wanted)} members are too many; a tag holds at most {MAX_MEMBERS}.")
-    had = {one.body.number for one in before}
-    return _join(catalog, org, number, sorted(wanted - had)) + _leave(catalog, org, number, sorted(had - wanted))
-
-
-def _numbers(directory: Directory, org: OrgId, spoken: str, asked: Sequence[str]) -> set[int]:
-    numbers = set()
-    for text in asked:
-        asset = directory.find_asset(org, text)
-        if asset is None:
-            raise invalid(f"{spoken}: there is no vehicle {text[:60]!r}; list the vehicles to see their ids.")
-        numbers.add(asset.body.number)
-    return numbers
-
-
-def _join(catalog: Catalog, org: OrgId, number: TagId, assets: Sequence[int]) -> list[Change]:
-    return [
-        _carrying(catalog, one, (*one.body.tag_ids, number)) for one in _by_number(catalog.directory, org, assets)
-    ]
-
-
-def _leave(catalog: Catalog, org: OrgId, number: TagId, assets: Sequence[int]) -> list[Change]:
-    return [
-        _carrying(catalog, one, tuple(tag for tag in one.body.tag_ids if tag != number))
-        for one in _by_number(catalog.directory, org, assets)
-    ]
-
-
-def _carrying(catalog: Catalog, asset: Entity[Asset], tag_ids: tuple[int, ...]) -> Change:
-    body = msgspec.structs.replace(asset.body, tag_ids=tuple(sorted(tag_ids)), updated_ms=catalog.clock.now_ms())
-    return put(asset, asset.org, body)
-
-
-def _by_number(directory: Directory, org: OrgId, numbers: Sequence[int]) -> list[Entity[Asset]]:
-    found_ones = (directory.assets.find_by_number(org, AssetId(number)) for number in numbers)
-    return [one for one in found_ones if one is not None]
 
 
 def _narrowed(directory: Directory, org: OrgId, number: TagId) -> list[Change]:

@@ -58,30 +58,40 @@ class Api:
 
     async def ask(self, method: str, *path: str, **request: Any) -> Any:
         """One request; `path` in parts, the first of which is taken as it is and the others quoted."""
+        answer = await self._request(method, *path, **request)
+        return None if answer is None else answer["data"]
+
+    async def page(self, *path: str, **params: str) -> Any:
+        """Read a page: `data`, and what stands beside it."""
+        return await self._request("GET", *path, params=params)
+
+    async def _request(self, method: str, *path: str, **request: Any) -> Any:
         try:
             response = await self.client.request(method, _join(path), **request)
         except httpx.TransportError as error:
             raise unavailable(f"The server went away: {error or type(error).__name__}.") from error
         if response.is_error:
             raise refusal_of(response)
-        return response.json()["data"] if response.content else None
+        return response.json() if response.content else None
 
     async def every(self, path: str, **params: str) -> AsyncIterator[Any]:
         """Each object of a paged list."""
         params.setdefault("limit", _PAGE)
         while True:
-            try:
-                response = await self.client.get(path, params=params)
-            except httpx.TransportError as error:
-                raise unavailable(f"The server went away: {error or type(error).__name__}.") from error
-            if response.is_error:
-                raise refusal_of(response)
-            page = response.json()
+            page = await self.page(path, **params)
             for one in page["data"]:
                 yield one
             if not page["pagination"]["hasNextPage"]:
                 return
             params["after"] = page["pagination"]["endCursor"]
+
+    async def time_zone(self) -> str:
+        """The IANA name of the zone of the org that is asked."""
+        mine = (await self.get("/me"))["id"]
+        for one in await self.get("/odograph/orgs"):
+            if one["id"] == mine:
+                return str(one["timezone"])
+        return "UTC"
 
     async def find_vehicle(self, text: str) -> Any:
         """The vehicle of an id, an external id `key:value`, a name or a plate. NOT_FOUND; INVALID for several."""
@@ -104,6 +114,14 @@ class Api:
         found = [one async for one in self.every("/tags") if one["name"].casefold() == text.casefold()]
         return the_one(found, "tag", text)
 
+    async def find_address(self, text: str) -> Any:
+        """The address of an id, an external id `key:value` or a name. NOT_FOUND; INVALID for several."""
+        if text.isdigit() or ":" in text:
+            with suppress(Refusal):
+                return await self.get("/addresses", text)
+        found = [one async for one in self.every("/addresses") if one["name"].casefold() == text.casefold()]
+        return the_one(found, "address", text)
+
 
 def the_one(found: list[Any], what: str, text: str) -> Any:
     """The only one of those found by name. NOT_FOUND for none, INVALID for several."""
@@ -111,7 +129,8 @@ def the_one(found: list[Any], what: str, text: str) -> Any:
         raise not_found(f"There is no {what} {text!r}.")
     if len(found) > 1:
         ids = ", ".join(one["id"] for one in found[:5])
-        raise invalid(f"There are {len(found)} {what}s {text!r}; say which one by its id: {ids}.")
+        several = f"{what}es" if what.endswith("s") else f"{what}s"
+        raise invalid(f"There are {len(found)} {several} {text!r}; say which one by its id: {ids}.")
     return found[0]
 
 

@@ -44,7 +44,7 @@ async def export(
 
     Dates and times without a zone are those of the organisation's time zone.
     """
-    zone, now = await _zone(api), datetime.now(UTC)
+    zone, now = await api.time_zone(), datetime.now(UTC)
     params = {
         "format": form or _form_of(output),
         "startTime": rfc3339("--from", start, zone, now),
@@ -101,12 +101,3 @@ async def _write_file(pieces: AsyncIterator[bytes], path: Path) -> int:
 def _form_of(path: Path | None) -> str:
     suffix = "" if path is None else path.suffix.lower().removeprefix(".")
     return {"geojson": "geojson", "json": "geojson", "gpx": "gpx"}.get(suffix, "csv")
-
-
-async def _zone(api: Api) -> str:
-    """The time zone of the org that is asked."""
-    me = await api.get("/me")
-    for one in await api.get("/odograph/orgs"):
-        if one["id"] == me["id"]:
-            return str(one["timezone"])
-    return "UTC"

@@ -54,4 +54,4 @@ def put_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 def count(number: int, what: str) -> str:
     """`1 vehicle`, `1,234 vehicles`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}{'es' if what.endswith('s') else 's'}"

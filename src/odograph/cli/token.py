@@ -12,6 +12,7 @@ from odograph.cli.command import json_option, with_api
 from odograph.cli.connect import Api, the_one
 from odograph.cli.moments import rfc3339
 from odograph.cli.output import put, put_json, put_table, say
+from odograph.errors import invalid
 
 
 @click.group()
@@ -27,14 +28,27 @@ def token() -> None:
 @click.option(
     "--tag", "tags", multiple=True, help="Limit it to vehicles with this tag (id or name); may be repeated."
 )
+@click.option(
+    "--links-only", is_flag=True, help="It may make live sharing links and nothing else: for the page /links."
+)
 @click.option("--expires", metavar="WHEN", help="A span from now such as 90d, a date or an RFC 3339 time.  [never]")
 @json_option
 @with_api()
 async def create(
-    api: Api, name: str, scopes: Sequence[str], tags: Sequence[str], expires: str | None, as_json: bool
+    api: Api,
+    name: str,
+    scopes: Sequence[str],
+    tags: Sequence[str],
+    links_only: bool,
+    expires: str | None,
+    as_json: bool,
 ) -> None:
     """Make a token and print it, this once."""
     body: dict[str, Any] = {"name": name}
+    if links_only:
+        if scopes:
+            raise invalid("Give either --scope or --links-only, not both.")
+        scopes = ["Write Live Sharing Links"]
     if scopes:
         body["scopes"] = list(scopes)
     if tags:
@@ -47,6 +61,9 @@ async def create(
     else:
         put(made["token"])
     say(f"Made token {made['name']!r} (id {made['id']}). It is shown this once. Try it:")
+    if links_only:
+        say(f"Open {await api.base_url()}/links and paste it there.")
+        return
     say(f'curl -H "Authorization: Bearer $TOKEN" {await api.base_url()}/fleet/vehicles/locations')
 
 

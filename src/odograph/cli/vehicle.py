@@ -15,6 +15,7 @@ from odograph.catalog.sheets import keys_csv
 from odograph.cli.command import json_option, with_api
 from odograph.cli.connect import Api, where
 from odograph.cli.output import complain, count, put, put_json, put_table, say
+from odograph.cli.words import pair
 from odograph.errors import invalid
 
 
@@ -48,7 +49,7 @@ async def add(
     given = {"licensePlate": plate, "vin": vin, "serialNumber": serial, "notes": notes}
     body: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     if external_ids:
-        body["externalIds"] = dict(_pair(text) for text in external_ids)
+        body["externalIds"] = dict(pair("--external-id", text) for text in external_ids)
     if tags:
         body["tagIds"] = [(await api.find_tag(tag))["id"] for tag in tags]
     made = await make_vehicle(api, name, body)
@@ -154,13 +155,6 @@ def _key_file(path: Path | None) -> Iterator[IO[str] | None]:
         yield file
     if not path.stat().st_size:
         path.unlink()
-
-
-def _pair(text: str) -> tuple[str, str]:
-    key, colon, value = text.partition(":")
-    if not (key and colon and value):
-        raise invalid(f"--external-id must be KEY:VALUE, not {text!r}.")
-    return key, value
 
 
 def _truth(value: bool) -> str:

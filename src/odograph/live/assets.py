@@ -75,6 +75,7 @@ class Assets:
         self._names = Hints()
         self._sets: Interned[tuple[int, ...]] = Interned()
         self._rolls: dict[OrgId, Roll] = {}
+        self._driven: dict[int, set[int]] = {}  # number of a driver -> numbers of the assets assigned to him
 
     def put(self, record: Record) -> None:
         """Take in a living record, unless a newer state of it is here."""
@@ -108,6 +109,8 @@ class Assets:
         self._numbers[slot], self._heads[slot] = body.number, len(head)
         self._tag_sets[slot] = self._sets.hold(body.tag_ids)
         self._places.put(body.number, slot)
+        if body.driver_id:
+            self._driven.setdefault(body.driver_id, set()).add(body.number)
         for text in names_of(body):
             self._names.add(_code(record.org, text), slot)
         self._rolls.pop(record.org, None)
@@ -117,6 +120,8 @@ class Assets:
         for text in names_of(body):
             self._names.drop(_code(org, text), slot)
         self._places.drop(body.number)
+        if body.driver_id:
+            self._driven[body.driver_id].discard(body.number)
         self._sets.release(self._tag_sets[slot])
         self._rolls.pop(org, None)
 
@@ -160,6 +165,11 @@ class Assets:
     def number_of(self, asset_id: int) -> AssetId | None:
         """The asset that a device's `asset_id` means, while it lives."""
         return AssetId(asset_id) if self._places.find(asset_id) >= 0 else None
+
+    def list_of_driver(self, org: OrgId, driver_id: int) -> list[Entity[Asset]]:
+        """Those that a driver is assigned to, by number: none, or one."""
+        found = (self.find_by_number(org, AssetId(number)) for number in sorted(self._driven.get(driver_id, ())))
+        return [one for one in found if one is not None]
 
     def head(self, number: AssetId) -> bytes | None:
         """`{"id":"…","name":"…"`, encoded once, for answers to go on from; None once it is deleted."""

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from odograph.errors import invalid
+from odograph.live.addresses import Addresses
 from odograph.live.assets import NONE, AssetIds, Assets
 from odograph.live.devices import Devices
 from odograph.live.entity import Entity, Few
+from odograph.live.numbered import Numbered, Tagged
+from odograph.live.routes import RecurringRoutes, Routes
+from odograph.live.shares import Shares
 from odograph.live.tags import Tags
 from odograph.model.access import SCOPES_BY_LABEL, Principal
-from odograph.model.catalog import Asset, Counter, Knock, Org, Tag, Token
+from odograph.model.catalog import (
+    Arrival,
+    Asset,
+    Contact,
+    Counter,
+    Driver,
+    Knock,
+    Org,
+    Tag,
+    Token,
+)
 from odograph.model.ids import AssetId, OrgId, RecordId, TagId, parse_asset_id
 from odograph.store.base import INSTALL, Record
 
@@ -99,6 +113,13 @@ class Directory:
         self.assets = Assets()
         self.tags = Tags()
         self.devices = Devices()
+        self.contacts: Numbered[Contact] = Numbered(Contact)
+        self.drivers: Tagged[Driver] = Tagged(Driver)
+        self.addresses = Addresses()
+        self.routes = Routes()
+        self.recurring = RecurringRoutes()
+        self.shares = Shares()
+        self.arrivals: Few[Arrival] = Few(Arrival)
         self.knocks: Few[Knock] = Few(Knock)
         self.counters: Few[Counter] = Few(Counter)
         self.rev = 0
@@ -110,6 +131,13 @@ class Directory:
             "asset": self.assets,
             "tag": self.tags,
             "device": self.devices,
+            "contact": self.contacts,
+            "driver": self.drivers,
+            "address": self.addresses,
+            "route": self.routes,
+            "recurring": self.recurring,
+            "share": self.shares,
+            "arrival": self.arrivals,
             "knock": self.knocks,
             "counter": self.counters,
         }
@@ -139,13 +167,12 @@ class Directory:
 
     def find_tag(self, org: OrgId, text: str) -> Entity[Tag] | None:
         """By its id or a name `key:value`, as both stand in paths."""
-        if ":" in text:
-            return self.tags.find_by_name(org, text)
-        return self.tags.find_by_number(org, TagId(int(text))) if _is_number(text) else None
+        return self.tags.find_by_text(org, text)
 
-    def find_external(self, org: OrgId, text: str) -> Entity[Asset] | Entity[Tag] | None:
+    def find_external(self, org: OrgId, text: str) -> Entity[Any] | None:
         """Whoever holds the external id `key:value`, of whichever kind: a pair is unique in an org."""
-        return self.assets.find_by_name(org, text) or self.tags.find_by_name(org, text)
+        shelves = (self.assets, self.tags, self.addresses, self.drivers, self.routes, self.recurring)
+        return next((found for shelf in shelves if (found := shelf.find_by_name(org, text)) is not None), None)
 
     def select(
         self,
@@ -163,11 +190,17 @@ class Directory:
         mine = None if principal.tag_ids is None else roll.tagged(principal.tag_ids)
         if not (tag_ids or parent_tag_ids or vehicle_ids):
             return mine
-        org = principal.org
-        wanted = self._tag_ids(org, "tagIds", tag_ids)
-        wanted |= self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
-        chosen = _united(roll.tagged(wanted), self._numbers(org, vehicle_ids))
+        wanted = self.tags_meant(principal.org, tag_ids, parent_tag_ids)
+        chosen = _united(roll.tagged(wanted), self._numbers(principal.org, vehicle_ids))
         return chosen if mine is None else np.intersect1d(chosen, mine, assume_unique=True)
+
+    def tags_meant(self, org: OrgId, tag_ids: Sequence[str], parent_tag_ids: Sequence[str]) -> set[TagId]:
+        """The tags of which one is to be carried; an id that is not known adds nothing.
+
+        INVALID for an id that could never be one.
+        """
+        wanted = self._tag_ids(org, "tagIds", tag_ids)
+        return wanted | self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
 
     def sees(self, principal: Principal, number: AssetId) -> bool:
         """Whether this asset is among what `select` gives without filters."""
@@ -195,10 +228,6 @@ class Directory:
             return None if asset is None else AssetId(asset.body.number)
         number = parse_asset_id(text)
         return number if number is not None and self.assets.org_of(number) == org else None
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 20
 
 
 def _check_id(field: str, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from odograph.live.directory import Directory
@@ -24,6 +25,8 @@ class Live:
     stretch: Stretch
     seam: Seam
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    watchers: list[Callable[[Committed], None]] = field(default_factory=list)
+    """Called after memory has a commit, in the same step: they look and take note, never wait and never raise."""
 
     def apply(self, committed: Committed) -> None:
         """Take in one commit: records first, so that no fix of an unknown asset is ever shown."""
@@ -32,6 +35,8 @@ class Live:
         for block in committed.blocks:
             self.stretch.append(block)
             self.snapshot.append(block)
+        for watcher in self.watchers:
+            watcher(committed)
 
     async def run(self, store: Store) -> None:
         """Follow the store until cancelled."""

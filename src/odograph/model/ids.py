@@ -11,6 +11,10 @@ AssetId = NewType("AssetId", int)
 """Of what we follow, as the log stores it: an unsigned 32-bit number, below MAX_ASSETS."""
 TagId = NewType("TagId", int)
 """Of a tag, as the outside knows it."""
+AddressId = NewType("AddressId", int)
+"""Of an address, as the outside knows it."""
+RouteId = NewType("RouteId", int)
+"""Of a route or a recurring route, as the outside knows it: one counter for both."""
 Seq = NewType("Seq", int)
 """Place in the log. Grows in commit order; 0 is before the first fix."""
 

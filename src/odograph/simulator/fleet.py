@@ -13,11 +13,19 @@ from odograph.clock import Clock
 from odograph.model.fixes import Report
 from odograph.protocols.base import Claim
 from odograph.simulator.radio import DeviceLog, Outages, Radio
-from odograph.simulator.routes import Town, drive, reports_of, stand
+from odograph.simulator.routes import Call, RoundTrip, Town, drive, drive_round, reports_of, stand
 from odograph.simulator.senders import Patience, Server, check_speakable, make_sender, open_client
 
 KANSAS_CITY: Final = Town(39.0465, -94.5890)
 NOTED_AT_ONCE: Final = 500  # fixes of the past noted between two turns of the event loop
+
+DELIVERY: Final = RoundTrip((Call(-8, -9, 20), Call(9, 7, 120)), every_s=1800, is_by_clock=False)
+"""From a yard to a customer across town, and back, some 12 minutes each way; it sets out as the fleet starts."""
+COLLECTION: Final = RoundTrip(
+    (Call(0, 0, 60), Call(6, 4, 45), Call(11, -1, 45), Call(8, -8, 45), Call(1, -9, 45), Call(-5, -4, 45)),
+    every_s=1800,
+)
+"""A recurring route of six stops, every half hour."""
 
 _IMEI_START: Final = "35630704"
 
@@ -38,6 +46,7 @@ class VehicleSpec:
     town: Town = KANSAS_CITY
     history_s: int = 7200
     is_parked: bool = False
+    round_trip: RoundTrip | None = None
     outages: Outages | None = None
     batch_size: int = 100
     pause_s: float = 0.0
@@ -46,6 +55,7 @@ class VehicleSpec:
 class _Habits(TypedDict, total=False):
     history_s: int
     is_parked: bool
+    round_trip: RoundTrip
     outages: Outages
     batch_size: int
     pause_s: float
@@ -62,13 +72,13 @@ OnTrouble = Callable[[VehicleSpec, str], None]
 
 
 def demo_fleet(seed: int = 1, town: Town = KANSAS_CITY) -> list[VehicleSpec]:
-    """Eight vehicles, every protocol: one parked, one with six hours of backlog, one that is cut off at times."""
+    """Eight vehicles, every protocol: one parked, with hours of backlog, cut off at times, two on rounds."""
     habits: tuple[tuple[str, str, _Habits], ...] = (
-        ("Van 1", "batch", {}),
+        ("Van 1", "batch", {"round_trip": DELIVERY}),
         ("Van 2", "osmand", {}),
         ("Van 3", "owntracks", {}),
         ("Truck 4", "teltonika", {}),
-        ("Truck 5", "traccar", {}),
+        ("Truck 5", "traccar", {"round_trip": COLLECTION}),
         ("Van 6", "gpslogger", {"outages": Outages(first_s=60, lasts_s=90, every_s=300)}),
         ("Truck 7", "batch", {"history_s": 6 * 3600, "batch_size": 50, "pause_s": 0.5}),
         ("Van 8", "osmand", {"is_parked": True, "history_s": 6 * 3600}),
@@ -108,8 +118,13 @@ async def run_fleet(
 def journey(spec: VehicleSpec, start_ms: int) -> Iterator[Report]:
     """Everything the vehicle's tracker notes, from `history_s` before `start_ms`, without end."""
     chance = random.Random(spec.seed)  # noqa: S311 - a route, not a secret
-    seconds = stand(chance) if spec.is_parked else drive(chance)
-    return reports_of(seconds, spec.town, start_ms - spec.history_s * 1000, random.Random(spec.seed + 1))  # noqa: S311
+    first_ms = start_ms - spec.history_s * 1000
+    if spec.round_trip is not None:
+        first_s = first_ms // 1000 if spec.round_trip.is_by_clock else -spec.history_s
+        seconds = drive_round(chance, spec.round_trip, first_s)
+    else:
+        seconds = stand(chance) if spec.is_parked else drive(chance)
+    return reports_of(seconds, spec.town, first_ms, random.Random(spec.seed + 1))  # noqa: S311
 
 
 async def _run_member(member: Member, server: Server, clock: Clock, start_ms: int, on_trouble: OnTrouble) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from odograph.model.fixes import Report
@@ -32,6 +33,33 @@ class Town(NamedTuple):
     lon: float
     turned_deg: float = 0.0
 
+    def position(self, x_m: float, y_m: float) -> tuple[float, float]:
+        """Latitude and longitude of a place on the grid."""
+        turn = math.radians(self.turned_deg)
+        east_m = x_m * math.cos(turn) + y_m * math.sin(turn)
+        north_m = y_m * math.cos(turn) - x_m * math.sin(turn)
+        lon = self.lon + east_m / (_METRES_PER_DEGREE * math.cos(math.radians(self.lat)))
+        return round(self.lat + north_m / _METRES_PER_DEGREE, 7), round(lon, 7)
+
+
+class Call(NamedTuple):
+    """A crossing, in blocks east and north of the middle, where a vehicle stands for a while."""
+
+    column: int
+    row: int
+    stands_s: int
+
+
+class RoundTrip(NamedTuple):
+    """The same calls in the same order, from the first one every `every_s`, and back to it.
+
+    By the clock, as a timetable says, or from the fleet's start on.
+    """
+
+    calls: tuple[Call, ...]
+    every_s: int
+    is_by_clock: bool = True
+
 
 class Second(NamedTuple):
     """A vehicle at one second: metres from the middle along the grid, heading along the grid, and its ignition."""
@@ -48,15 +76,48 @@ def drive(chance: random.Random) -> Iterator[Second]:
     column, row = (chance.randint(-REACH_BLOCKS, REACH_BLOCKS) for _ in range(2))
     heading = 0.0
     while True:
-        goal = tuple(chance.randint(-REACH_BLOCKS, REACH_BLOCKS) for _ in range(2))
-        for east, north in _legs(chance, goal[0] - column, goal[1] - row):
-            heading = math.degrees(math.atan2(east, north)) % 360
-            yield from _leg(chance, column, row, east, north)
-            column, row = column + east, row + north
+        goal = Call(chance.randint(-REACH_BLOCKS, REACH_BLOCKS), chance.randint(-REACH_BLOCKS, REACH_BLOCKS), 0)
+        for second in _between(chance, Call(column, row, 0), goal):
+            heading = second.heading_deg
+            yield second
+        column, row = goal.column, goal.row
         is_on = chance.random() < 0.95
         here = Second(column * BLOCK_M, row * BLOCK_M, heading, 0.0, is_on)
         for _ in range(chance.randint(120, 480) if is_on else chance.randint(600, 1800)):
             yield here
+
+
+def drive_round(chance: random.Random, trip: RoundTrip, start_s: int) -> Iterator[Second]:
+    """Rounds without end, from second `start_s` on; they begin at multiples of `every_s`, left out if overrun."""
+    now_s, first = start_s, trip.calls[0]
+    here = Second(first.column * BLOCK_M, first.row * BLOCK_M, 0.0, 0.0)
+    while True:
+        for _ in range(-now_s % trip.every_s):
+            now_s += 1
+            yield here
+        for call, following in zip(trip.calls, (*trip.calls[1:], first), strict=True):
+            for _ in range(call.stands_s):
+                now_s += 1
+                yield here
+            for second in _between(chance, call, following):
+                now_s += 1
+                here = second._replace(speed_mps=0.0)
+                yield second
+
+
+def timetable(trip: RoundTrip, rounds: int = 12) -> list[int]:
+    """Seconds after the start of a round at which each call is usually reached, as a planner would write them down.
+
+    The first call's 0; whole minutes, rounded up from the middle of so many rounds.
+    """
+    chance = random.Random(0)  # noqa: S311 - a plan, not a secret
+    reached: list[list[int]] = [[] for _ in trip.calls]
+    for _ in range(rounds):
+        second = 0
+        for place, (call, following) in enumerate(pairwise(trip.calls), 1):
+            second += call.stands_s + sum(1 for _ in _between(chance, call, following))
+            reached[place].append(second)
+    return [0, *(math.ceil(sorted(times)[rounds // 2] / 60) * 60 for times in reached[1:])]
 
 
 def stand(chance: random.Random) -> Iterator[Second]:
@@ -78,17 +139,22 @@ def reports_of(seconds: Iterator[Second], town: Town, start_ms: int, chance: ran
 
 
 def _report(state: Second, town: Town, time_ms: int, chance: random.Random) -> Report:
-    turn = math.radians(town.turned_deg)
-    x_m, y_m = state.x_m + chance.gauss(0, NOISE_M), state.y_m + chance.gauss(0, NOISE_M)
-    east_m = x_m * math.cos(turn) + y_m * math.sin(turn)
-    north_m = y_m * math.cos(turn) - x_m * math.sin(turn)
+    lat, lon = town.position(state.x_m + chance.gauss(0, NOISE_M), state.y_m + chance.gauss(0, NOISE_M))
     return Report(
         time_ms,
-        round(town.lat + north_m / _METRES_PER_DEGREE, 7),
-        round(town.lon + east_m / (_METRES_PER_DEGREE * math.cos(math.radians(town.lat))), 7),
+        lat,
+        lon,
         round((state.heading_deg + town.turned_deg) % 360, 1),
         round(state.speed_mps * 3.6, 1),
     )
+
+
+def _between(chance: random.Random, start: Call, goal: Call) -> Iterator[Second]:
+    """From one crossing to another along the streets."""
+    column, row = start.column, start.row
+    for east, north in _legs(chance, goal.column - column, goal.row - row):
+        yield from _leg(chance, column, row, east, north)
+        column, row = column + east, row + north
 
 
 def _legs(chance: random.Random, east: int, north: int) -> list[tuple[int, int]]:

@@ -121,6 +121,20 @@ class StoreStatus:
     bytes_on_disk: int
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What one run of a server (`writer`) disclosed through one live share within one minute.
+
+    `minute` counts from the epoch; `body` is JSON, of which engines know nothing.
+    """
+
+    org: OrgId
+    share: RecordId
+    minute: int
+    writer: int
+    body: bytes
+
+
 class Store(Protocol):
     """One engine. All methods may raise Refusal(UNAVAILABLE); reads raise Corrupt on a bad checksum."""
 
@@ -170,6 +184,19 @@ class Store(Protocol):
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Record]:
         """Make all changes in one durable commit, or none: CONFLICT names the key or record."""
+        ...
+
+    async def note(self, entries: Sequence[LedgerEntry]) -> None:
+        """Put ledger entries in one durable commit; one of the same share, minute and writer is replaced.
+
+        They are kept for 400 days, whatever becomes of the share.
+        """
+        ...
+
+    async def read_ledger(
+        self, org: OrgId, share: RecordId, start_minute: int, end_minute: int, limit: int
+    ) -> Sequence[LedgerEntry]:
+        """Entries of one share with start <= minute < end, by minute and writer, the first `limit`."""
         ...
 
     async def status(self) -> StoreStatus:

@@ -12,7 +12,7 @@ from odograph.catalog import assets, bulk, devices, tags
 from odograph.catalog.assets import AssetFields
 from odograph.catalog.devices import DeviceFields
 from odograph.catalog.secrets import digest
-from odograph.catalog.sheets import Row, keys_csv, parse_rows
+from odograph.catalog.sheets import Place, Row, keys_csv, parse_places, parse_rows
 from odograph.catalog.tags import TagFields
 from odograph.errors import Refusal
 
@@ -171,3 +171,19 @@ def test_keys_go_out_as_csv():
         ["id", "name", "device_id", "key"],
         ["281", 'Van "1", blue', "35", "k"],
     ]
+
+
+def test_a_list_of_places_takes_any_usual_header() -> None:
+    text = "Name\tLatitude\tLng\tRadius (m)\tExternal ID\tTag\r\nDock\t52.1\t4.3\t80\terp:1|crm:2\tNorth; South\r\n"
+    place = Place(
+        line=2,
+        name="Dock",
+        lat="52.1",
+        lon="4.3",
+        radius_m="80",
+        external_ids=("erp:1", "crm:2"),
+        tags=("North", "South"),
+    )
+    assert parse_places(text.encode()) == [place]
+    with pytest.raises(Refusal, match=r"column 'plate' is not known\..*Known: name, address, lat, lon, radius"):
+        parse_places(b"name,plate\n")

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pytest
 
-from odograph.catalog import assets, bulk, orgs, tags
+from odograph.catalog import assets, bulk, membership, orgs, tags
 from odograph.catalog.assets import AssetFields
 from odograph.catalog.sheets import Row
 from odograph.catalog.tags import TagFields
@@ -24,9 +24,8 @@ async def vans(catalog, org, count) -> list[str]:
 
 
 def carriers(catalog, org, tag) -> list[str]:
-    return [
-        render_asset_id(AssetId(one.body.number)) for one in tags.members(catalog.directory, org, tag.body.number)
-    ]
+    numbers = catalog.directory.assets.roll(org).tagged([tag.body.number]).tolist()
+    return [render_asset_id(AssetId(number)) for number in numbers]
 
 
 async def test_a_tag_is_made_with_its_members_in_one_commit(catalog, org):
@@ -143,7 +142,7 @@ async def test_two_thousand_members_join_and_leave_in_one_commit_each(catalog, o
 
 
 async def test_a_tag_holds_a_bounded_number_of_members(catalog, org, monkeypatch):
-    monkeypatch.setattr(tags, "MAX_MEMBERS", 2)
+    monkeypatch.setattr(membership, "MAX_MEMBERS", 2)
     ids = await vans(catalog, org, 3)
     await make(catalog, org, vehicles=ids[:2])
     with pytest.raises(Refusal, match=r"^vehicles: 3 members are too many; a tag holds at most 2"):

@@ -12,6 +12,7 @@ from odograph.cli.claims import imei, listed_keys, one_key
 from odograph.cli.moments import age, required_span_s, rfc3339
 from odograph.cli.output import complain, put_table
 from odograph.cli.phone import phone_settings, qr_code, qr_content
+from odograph.cli.words import pair, position
 from odograph.errors import Refusal
 from odograph.protocols.base import Claim
 
@@ -37,6 +38,17 @@ def test_moments_are_read_in_the_time_zone_of_the_organisation(text: str, moment
 
 def test_a_span_may_count_ahead() -> None:
     assert rfc3339("--expires", "90d", "UTC", NOW, is_future=True) == "2024-07-30T12:00:00.000Z"
+
+
+def test_positions_numbers_and_pairs_are_read_or_refused_by_the_name_of_the_field() -> None:
+    assert position("--at", "52.1, -4.3") == (52.1, -4.3)
+    assert pair("--external-id", "erp:a:b") == ("erp", "a:b")
+    for text in ("52.1", "52,1,4.3", "north,4.3", "52.1,", "nan,1", "1,inf"):
+        with pytest.raises(Refusal, match="--at must be"):
+            position("--at", text)
+    for text in ("erp", "erp:", ":1"):
+        with pytest.raises(Refusal, match="--external-id must be KEY:VALUE"):
+            pair("--external-id", text)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "", "24", "h"])

@@ -10,9 +10,20 @@ from contextlib import suppress
 import pytest
 
 from odograph.errors import Refusal
+from odograph.model.fixes import Report
 from odograph.protocols.base import Claim
-from odograph.simulator.fleet import Member, VehicleSpec, demo_fleet, journey, run_fleet
+from odograph.simulator.fleet import (
+    COLLECTION,
+    DELIVERY,
+    KANSAS_CITY,
+    Member,
+    VehicleSpec,
+    demo_fleet,
+    journey,
+    run_fleet,
+)
 from odograph.simulator.radio import LOG_DAYS, DeviceLog, Outages
+from odograph.simulator.routes import BLOCK_M, timetable
 from odograph.simulator.senders import Server, protocol_names
 from tests.unit.simulator.doubles import failure
 from tests.unit.simulator.test_senders import reports
@@ -58,6 +69,45 @@ def test_a_driving_vehicle_moves_as_its_speed_says_and_reports_every_five_second
     for before, after in itertools.pairwise(said):
         assert metres(before, after) < (after.time_ms - before.time_ms) / 1000 * 70 / 3.6 + 15
     assert all(0 <= (report.heading_deg or 0) < 360 for report in said)
+
+
+@pytest.mark.parametrize("trip", [DELIVERY, COLLECTION])
+@pytest.mark.parametrize("start_ms", [NOW_MS, NOW_MS + 777_000])
+def test_a_vehicle_on_rounds_leaves_at_the_full_period_and_calls_everywhere_within_it(trip, start_ms):
+    spec = VehicleSpec("v", "p", "d", "batch", 3, round_trip=trip)
+    places = [KANSAS_CITY.position(call.column * BLOCK_M, call.row * BLOCK_M) for call in trip.calls]
+    said = list(itertools.takewhile(lambda r: r.time_ms < start_ms + 8 * 3_600_000, journey(spec, start_ms)))
+
+    zero_s = 0 if trip.is_by_clock else start_ms // 1000
+
+    def round_of(report):
+        return (report.time_ms // 1000 - zero_s) // trip.every_s
+
+    for place in places:
+        rounds = {round_of(report) for report in said if report.speed_kmh == 0 and near(report, place)}
+        assert rounds >= set(range(round_of(said[0]) + 1, round_of(said[-1])))
+    for before, after in itertools.pairwise(said):
+        if near(before, places[0]) and before.speed_kmh == 0 and after.speed_kmh:
+            assert (after.time_ms / 1000 - zero_s) % trip.every_s < trip.calls[0].stands_s + 10
+
+
+def test_a_timetable_says_when_a_vehicle_on_rounds_usually_comes():
+    plan = timetable(COLLECTION)
+    assert plan[0] == 0
+    assert all(minute % 60 == 0 and a < b for (a, b), minute in zip(itertools.pairwise(plan), plan, strict=False))
+    spec = VehicleSpec("v", "p", "d", "batch", 5, round_trip=COLLECTION)
+    said = hours_of(spec, 10)
+    for call, planned_s in list(zip(COLLECTION.calls, plan, strict=True))[1:]:
+        place = KANSAS_CITY.position(call.column * BLOCK_M, call.row * BLOCK_M)
+        late = [
+            r.time_ms / 1000 % COLLECTION.every_s - planned_s for r in said if r.speed_kmh == 0 and near(r, place)
+        ]
+        assert late
+        assert max(map(abs, late)) < 360
+
+
+def near(report, place):
+    return metres(report, Report(0, *place)) < 30
 
 
 def test_a_parked_vehicle_reports_hourly_from_one_place():

@@ -16,6 +16,7 @@ from odograph.api.params import AFTER
 from odograph.api.positions import END, FILTERS, START, TIME, Positions
 from odograph.api.resources.base import Answer, Call, Endpoint, Handler, Pagination, Param
 from odograph.api.resources.locations import ReverseGeo
+from odograph.api.resources.vehicles import Named
 from odograph.api.spelling import STATS
 from odograph.api.wire import Heading, Latitude, Longitude, SpeedMph, Time
 from odograph.errors import invalid
@@ -53,7 +54,10 @@ _DECORATIONS = Param(
 
 
 class Gps(msgspec.Struct, rename="camel", kw_only=True):
-    """One fix. Speed in miles per hour, heading in degrees from north; left out where unknown."""
+    """One fix. Speed in miles per hour, heading in degrees from north; left out where unknown.
+
+    `address` is the address whose geofence holds it, as the address book is now.
+    """
 
     time: Time
     latitude: Latitude
@@ -63,6 +67,7 @@ class Gps(msgspec.Struct, rename="camel", kw_only=True):
     is_ecu_speed: bool
     doubtful: list[str] | UnsetType = UNSET
     reverse_geo: ReverseGeo
+    address: Named | UnsetType = UNSET
 
 
 class VehicleStats(msgspec.Struct, rename="camel", kw_only=True):

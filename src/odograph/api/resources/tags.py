@@ -17,11 +17,11 @@ from odograph.catalog import tags
 from odograph.errors import forbidden, invalid, not_found
 from odograph.live.entity import Entity
 from odograph.model.access import Scope
-from odograph.model.catalog import Tag
+from odograph.model.catalog import Address, Driver, Tag
 from odograph.model.ids import AssetId, TagId
 
 KIND: Final = "tags"
-_OTHER_KINDS: Final = ("addresses", "drivers", "machines", "sensors")
+_OTHER_KINDS: Final = ("machines", "sensors")
 
 
 class Member(msgspec.Struct):
@@ -155,7 +155,7 @@ async def delete_tag(call: Call) -> Answer:
 
 
 def _check_unlimited(call: Call) -> None:
-    """Who could put vehicles into a tag of theirs would see them."""
+    """Who could put vehicles or addresses into a tag of theirs would see them."""
     if call.principal.tag_ids is not None:
         raise forbidden("This API token is limited to tags, so it can't change tags.")
 
@@ -181,6 +181,8 @@ def _fields(body: TagPut | TagPatch) -> tags.TagFields:
         parent=body.parent_tag_id,
         vehicles=_ids(body.vehicles),
         assets=_ids(body.assets),
+        addresses=_ids(body.addresses),
+        drivers=_ids(body.drivers),
         external_ids=body.external_ids if isinstance(body, NewTag | TagPatch) else UNSET,
     )
 
@@ -208,8 +210,8 @@ def _tag(call: Call, tag: Entity[Tag]) -> TagAnswer:
         external_ids={**body.external_ids, "samsara.name": body.name},
         vehicles=_members(call, tag),
         assets=[],  # trailers and equipment: not followed yet
-        addresses=[],
-        drivers=[],
+        addresses=_named(directory.addresses.carriers(tag.org, body.number)),
+        drivers=_named(directory.drivers.carriers(tag.org, body.number)),
         machines=[],
         sensors=[],
     )
@@ -221,6 +223,10 @@ def _members(call: Call, tag: Entity[Tag]) -> list[Member]:
     numbers = assets.roll(tag.org).tagged([tag.body.number]).tolist()
     heads = (assets.head(AssetId(number)) for number in numbers)
     return [cast(Member, msgspec.Raw(head + b"}")) for head in heads if head is not None]
+
+
+def _named(some: Sequence[Entity[Address] | Entity[Driver]]) -> list[Member]:
+    return [Member(str(one.body.number), one.body.name) for one in some]
 
 
 class TagsResource:

@@ -9,13 +9,13 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from odograph.api.listing import started_after, take_page
-from odograph.api.params import AFTER, LIMIT, MAX_PAGE, parse_record_id, parse_time, read_new
+from odograph.api.params import AFTER, LIMIT, MAX_PAGE, parse_record_id, read_new, read_time
 from odograph.api.resources.base import Answer, Call, Endpoint, Limit, Pagination
 from odograph.api.resources.vehicles import TinyTag, tiny_tags
 from odograph.api.wire import Time, render_time, to_json
 from odograph.catalog import tokens
 from odograph.catalog.fields import tag_ids
-from odograph.errors import forbidden, invalid, not_found
+from odograph.errors import forbidden, not_found
 from odograph.live.entity import Entity
 from odograph.model.access import READ_SCOPES, Principal, Scope
 from odograph.model.catalog import Token
@@ -130,10 +130,7 @@ def _tag_ids(call: Call, body: NewToken) -> list[str]:
 def _expiry(body: NewToken) -> int:
     if isinstance(body.expires_at_time, UnsetType) or not body.expires_at_time:
         return 0
-    time_ms = parse_time(body.expires_at_time)
-    if time_ms is None:
-        raise invalid("Field 'expiresAtTime' must be an RFC 3339 time with a zone, such as 2031-01-01T00:00:00Z.")
-    return max(time_ms, 1)  # 0 would be never; the catalogue refuses what lies in the past
+    return read_time("expiresAtTime", body.expires_at_time)
 
 
 def _shown(call: Call, token: Entity[Token]) -> TokenAnswer:

@@ -21,6 +21,7 @@ from odograph.api.params import AFTER, LIMIT, MAX_PAGE, PARENT_TAG_IDS, TAG_IDS,
 from odograph.api.resources.base import Answer, Call, Endpoint, Limit, Pagination
 from odograph.api.wire import Time, render_time, to_json
 from odograph.catalog import assets
+from odograph.catalog import fields as check
 from odograph.errors import not_found
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
@@ -40,6 +41,13 @@ class TinyTag(msgspec.Struct, rename="camel", kw_only=True):
     parent_tag_id: str | UnsetType = UNSET
 
 
+class Named(msgspec.Struct):
+    """Something by its id and its name, as other objects show it."""
+
+    id: str
+    name: str
+
+
 class Vehicle(msgspec.Struct, rename="camel", kw_only=True):
     """A vehicle; what is not known of it is left out."""
 
@@ -54,6 +62,7 @@ class Vehicle(msgspec.Struct, rename="camel", kw_only=True):
     model: str | UnsetType = UNSET
     year: str | UnsetType = UNSET
     notes: str | UnsetType = UNSET
+    static_assigned_driver: Named | UnsetType = UNSET
     external_ids: dict[str, str]
     tags: list[TinyTag]
 
@@ -79,6 +88,7 @@ class VehiclePatch(msgspec.Struct, rename="camel", kw_only=True):
     license_plate: Annotated[str, msgspec.Meta(max_length=12)] | UnsetType | None = UNSET
     notes: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
     tag_ids: list[str] | UnsetType | None = UNSET
+    driver: str | UnsetType | None = msgspec.field(default=UNSET, name="staticAssignedDriverId")
     external_ids: ExternalIds | UnsetType | None = UNSET
 
 
@@ -90,14 +100,12 @@ async def list_vehicles(call: Call) -> Answer:
     size = call.query.integer(LIMIT, MAX_PAGE)
     rest = assets_after(call, started_after(call, KIND))
     page, pagination = await take_page(call, KIND, size, rest, place_of_asset)
-    directory = call.context.live.directory
-    return Answer(to_json(Vehicles(data=[_vehicle(directory, one) for one in page], pagination=pagination)))
+    return Answer(to_json(Vehicles(data=[_vehicle(call, one) for one in page], pagination=pagination)))
 
 
 async def get_vehicle(call: Call) -> Answer:
     """One vehicle by its id or an external id."""
-    directory = call.context.live.directory
-    return Answer(to_json(OneVehicle(data=_vehicle(directory, asset_of(call, call.path["id"])))))
+    return Answer(to_json(OneVehicle(data=_vehicle(call, asset_of(call, call.path["id"])))))
 
 
 async def change_vehicle(call: Call) -> Answer:
@@ -110,7 +118,7 @@ async def change_vehicle(call: Call) -> Answer:
         fields_of(read_patch(call.body, VehiclePatch)),
         call.principal.tag_ids,
     )
-    return Answer(to_json(OneVehicle(data=_vehicle(call.context.live.directory, changed))))
+    return Answer(to_json(OneVehicle(data=_vehicle(call, changed))))
 
 
 def asset_of(call: Call, text: str) -> Entity[Asset]:
@@ -151,7 +159,7 @@ def tiny_tags(directory: Directory, org: OrgId, numbers: Sequence[int]) -> list[
     ]
 
 
-def _vehicle(directory: Directory, asset: Entity[Asset]) -> Vehicle:
+def _vehicle(call: Call, asset: Entity[Asset]) -> Vehicle:
     body = asset.body
     known: dict[str, Any] = {
         field: value
@@ -164,10 +172,18 @@ def _vehicle(directory: Directory, asset: Entity[Asset]) -> Vehicle:
         created_at_time=render_time(body.created_ms),
         updated_at_time=render_time(body.updated_ms),
         year=str(body.year) if body.year else UNSET,
+        static_assigned_driver=_driver(call, asset),
         external_ids=external_ids(body),
-        tags=tiny_tags(directory, asset.org, body.tag_ids),
+        tags=tiny_tags(call.context.live.directory, asset.org, body.tag_ids),
         **known,
     )
+
+
+def _driver(call: Call, asset: Entity[Asset]) -> Named | UnsetType:
+    """Who is assigned to it, as far as this principal sees him."""
+    drivers, number = call.context.live.directory.drivers, asset.body.driver_id
+    driver = check.visible(drivers.find_by_number(asset.org, number), call.principal.tag_ids) if number else None
+    return UNSET if driver is None else Named(str(driver.body.number), driver.body.name)
 
 
 class VehiclesResource:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from odograph.errors import unavailable
 from odograph.model.fixes import Fixes
-from odograph.model.ids import AssetId, OrgId, Seq
-from odograph.store.base import Block, Change, Committed, Newest, OrgFixes, Record, Store, StoreStatus
+from odograph.model.ids import AssetId, OrgId, RecordId, Seq
+from odograph.store.base import Block, Change, Committed, LedgerEntry, Newest, OrgFixes, Record, Store, StoreStatus
 from odograph.store.sqlite import wire
 from odograph.store.sqlite.backup import back_up
 from odograph.store.sqlite.dayfile import NewerFormat
@@ -80,6 +80,17 @@ class SqliteStore:
         reply, _ = await self._link.ask(lambda number: wire.Write(number, list(changes)))
         assert isinstance(reply, wire.Written)
         return reply.records
+
+    async def note(self, entries: Sequence[LedgerEntry]) -> None:
+        """As the port says."""
+        if entries:
+            await self._link.ask(lambda number: wire.Note(number, list(entries)))
+
+    async def read_ledger(
+        self, org: OrgId, share: RecordId, start_minute: int, end_minute: int, limit: int
+    ) -> Sequence[LedgerEntry]:
+        """As the port says."""
+        return await self._in_thread(self._log.read_ledger, org, share, start_minute, end_minute, limit)
 
     async def follow(self) -> AsyncIterator[Committed]:
         """As the port says. Where it begins: behind what `newest` covered last, or what is sealed."""

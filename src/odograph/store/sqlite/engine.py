@@ -20,7 +20,7 @@ from odograph.clock import Clock
 from odograph.errors import Corrupt, Refusal, invalid, unavailable
 from odograph.model.fixes import Fixes, empty_fixes, fixes_from_bytes
 from odograph.model.ids import AssetId, OrgId, Seq
-from odograph.store.base import Block, Change, Committed, Newest, OrgFixes, Outcome, Record
+from odograph.store.base import Block, Change, Committed, LedgerEntry, Newest, OrgFixes, Outcome, Record
 from odograph.store.sqlite.database import (
     FILE_NAME,
     LOG_COLUMNS,
@@ -34,6 +34,7 @@ from odograph.store.sqlite.database import (
 from odograph.store.sqlite.dayfile import naming
 from odograph.store.sqlite.dedupe import Dedupe
 from odograph.store.sqlite.keys import Mask, Prints, Times, are_possible
+from odograph.store.sqlite.ledger import forget_before, put_entries
 from odograph.store.sqlite.records import apply_changes, last_rev
 from odograph.store.sqlite.runs import OrgPart, Span
 from odograph.store.sqlite.sealedkeys import DaySpan, SealedKeys
@@ -149,6 +150,16 @@ class Engine:
         records = [record for answer in written if not isinstance(answer, Refusal) for record in answer]
         self.rev += len(records)
         return Done(requests.answer(verdict.outcomes), written, Committed(blocks, records))
+
+    def note(self, entries: Sequence[LedgerEntry]) -> None:
+        """Put entries into the ledger; UNAVAILABLE: none of them is there."""
+        with self._transaction():
+            put_entries(self._connection, entries)
+
+    def trim_ledger(self) -> bool:
+        """Delete some of the ledger's entries that are too old; whether any may be left."""
+        with self._transaction():
+            return forget_before(self._connection, self._clock.now_ms())
 
     def widen(self, day: str, spans: Sequence[Span], newest: Newest) -> None:
         """Some assets have these times in a day file, soon if not yet: look-ups go there as well from now on."""

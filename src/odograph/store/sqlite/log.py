@@ -19,10 +19,11 @@ import numpy.typing as npt
 
 from odograph.errors import invalid
 from odograph.model.fixes import Fixes, empty_fixes, fixes_from_bytes
-from odograph.model.ids import AssetId, OrgId, Seq
-from odograph.store.base import Block, Newest, Record, StoreStatus
+from odograph.model.ids import AssetId, OrgId, RecordId, Seq
+from odograph.store.base import Block, LedgerEntry, Newest, Record, StoreStatus
 from odograph.store.sqlite.database import FILE_NAME, SEALED_NAME, LogRow, log_rows, open_for_reading, read_state
 from odograph.store.sqlite.dayfile import naming
+from odograph.store.sqlite.ledger import entries_of
 from odograph.store.sqlite.records import last_rev, records_after
 from odograph.store.sqlite.sealed import DayFiles
 
@@ -137,6 +138,13 @@ class LogReader:
             with suppress(FileNotFoundError):
                 size += path.stat().st_size
         return StoreStatus(head, snapshot.sealed_through, rev, snapshot.epoch, size)
+
+    def read_ledger(
+        self, org: OrgId, share: RecordId, start_minute: int, end_minute: int, limit: int
+    ) -> list[LedgerEntry]:
+        """As the port says."""
+        with self.snapshot() as snapshot:
+            return entries_of(snapshot.connection, org, share, start_minute, end_minute, limit)
 
     def read_stretch(self, after: Seq | None, rev: int) -> Stretch:
         """The log's and the catalogue's next part for a follower; from the first unsealed fix without `after`.

@@ -16,7 +16,7 @@ import numpy as np
 from odograph.errors import Kind, Refusal
 from odograph.model.fixes import FIX_SIZE, fixes_from_bytes
 from odograph.model.ids import OrgId, Seq
-from odograph.store.base import Block, Change, Committed, Newest, OrgFixes, Record
+from odograph.store.base import Block, Change, Committed, LedgerEntry, Newest, OrgFixes, Record
 from odograph.store.sqlite.runs import OrgPart, Span
 
 LOCK_NAME: Final = "writer.lock"
@@ -43,6 +43,13 @@ class Write(msgspec.Struct, tag="write", array_like=True):
 
     request: int
     changes: list[Change]
+
+
+class Note(msgspec.Struct, tag="note", array_like=True):
+    """Put entries into the ledger."""
+
+    request: int
+    entries: list[LedgerEntry]
 
 
 class Widen(msgspec.Struct, tag="widen", array_like=True):
@@ -92,7 +99,7 @@ class Written(msgspec.Struct, tag="written", array_like=True):
 
 
 class Carried(msgspec.Struct, tag="carried", array_like=True):
-    """A Widen, Seal or Drop is on disk."""
+    """A Note, Widen, Seal or Drop is on disk."""
 
     request: int
 
@@ -132,7 +139,7 @@ class Ready(msgspec.Struct, tag="ready", array_like=True):
     """The writer's one line on standard output, as JSON, once its socket listens; or a Refused."""
 
 
-Request = Hello | Append | Write | Widen | Seal | Drop
+Request = Hello | Append | Write | Note | Widen | Seal | Drop
 Reply = Welcome | Appended | Written | Carried | Refused | Push | Behind
 Frame = tuple[Request | Reply, bytes]
 

@@ -23,7 +23,7 @@ from typing import Final
 
 import msgspec
 
-from odograph.clock import SystemClock
+from odograph.clock import Clock, SystemClock
 from odograph.errors import Corrupt, Refusal, conflict, unavailable
 from odograph.localsocket import WRITER_SOCKET, short_path
 from odograph.store.base import Change, OrgFixes, Record
@@ -36,6 +36,7 @@ from odograph.store.sqlite.process import configure_process
 
 MAX_COMMIT_ROWS: Final = 200_000  # whatever waits beyond that goes into the next one
 IDLE_S: Final = 1.0  # between looks at what is due
+TRIM_LEDGER_EVERY_S: Final = 3600.0  # a minute in 400 days may stay an hour longer
 TRIM_AFTER: Final = 16  # commits, when there is never a quiet moment to delete what is sealed
 Pieces = Sequence[bytes | memoryview]
 Answer = Sequence[Outcomes] | Sequence[Record] | Refusal
@@ -45,9 +46,11 @@ _log = logging.getLogger("odograph.writer")
 class Writer:
     """Serves one engine until it is told to stop."""
 
-    def __init__(self, engine: Engine, listener: socket.socket, housekeeping: Housekeeping) -> None:
+    def __init__(self, engine: Engine, listener: socket.socket, housekeeping: Housekeeping, clock: Clock) -> None:
         self._engine = engine
         self._housekeeping = housekeeping
+        self._clock = clock
+        self._trim_ledger_at_s = 0.0
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
         self._connections: set[Connection] = set()
@@ -159,6 +162,8 @@ class Writer:
                 self._appends.append((connection, request.request, wire.parts_of(request.parts, body)))
             case wire.Write():
                 self._writes.append((connection, request.request, request.changes))
+            case wire.Note():
+                self._carry_out(connection, request.request, partial(self._engine.note, request.entries))
             case wire.Hello():
                 self._greet(connection, request)
             case wire.Widen():
@@ -226,6 +231,9 @@ class Writer:
                 oldest_unsealed_ms=self._engine.oldest_unsealed_ms,
                 oldest_day_ms=self._engine.oldest_day_ms(),
             )
+            if self._clock.steady_s() >= self._trim_ledger_at_s:
+                is_more = self._engine.trim_ledger()
+                self._trim_ledger_at_s = self._clock.steady_s() + (0.0 if is_more else TRIM_LEDGER_EVERY_S)
             return self._engine.trim()
         except (Refusal, Corrupt, OSError) as error:
             _log.error("housekeeping failed: %s", error)
@@ -282,7 +290,7 @@ def main() -> int:
         _say(wire.Refused.of(0, error if isinstance(error, Refusal) else unavailable(str(error))))
         return 1
     listener = listen(given.directory)
-    writer = Writer(engine, listener, housekeeping)
+    writer = Writer(engine, listener, housekeeping, clock)
     writer.watch_signals()
     if given.with_parent:
         writer.watch_parent(sys.stdin.fileno())

@@ -1,0 +1,1 @@
+"""Map tiles in PMTiles archives: our own world, and the street extracts that an operator added."""

@@ -1,0 +1,1 @@
+"""What the public sees without a token: link pages, their streams, the map under them."""
