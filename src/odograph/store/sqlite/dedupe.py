@@ -70,14 +70,16 @@ class Newest:
             for name in ("lat_e7", "lon_e7"):
                 setattr(self, name, np.pad(getattr(self, name), (0, room)))
 
-    def take(self, fixes: Fixes) -> None:
-        """Take in fixes sorted by asset and time."""
+    def take(self, fixes: Fixes, order: npt.NDArray[np.intp]) -> None:
+        """Take in fixes; `order` sorts them by asset and time."""
         if not len(fixes):
             return
-        self.reach(int(fixes["asset"][-1]))
-        last = _last_of_each(fixes)
+        self.reach(int(fixes["asset"][order[-1]]))
+        last = _last_of_each(fixes, order)
         self.time_ms[last["asset"]] = np.maximum(self.time_ms[last["asset"]], last["time_ms"])
-        last = _last_of_each(fixes[fixes["marks"] & MARK_ZERO_ISLAND == 0])
+        is_nowhere = fixes["marks"] & MARK_ZERO_ISLAND != 0
+        if is_nowhere.any():
+            last = _last_of_each(fixes, order[~is_nowhere[order]])
         last = last[last["time_ms"] > self.place_ms[last["asset"]]]
         for name, column in ((self.place_ms, "time_ms"), (self.lat_e7, "lat_e7"), (self.lon_e7, "lon_e7")):
             name[last["asset"]] = last[column]
@@ -132,20 +134,18 @@ class Dedupe:
             if len(verdict.keys) <= FEW:
                 self._newest.take_few(verdict.fixes.tolist())
             else:
-                self._newest.take(verdict.fixes[verdict.order])
+                self._newest.take(verdict.fixes, verdict.order)
 
     def load(self, fixes: Fixes, last: int) -> None:
         """Take in some unsealed fixes as they lie on disk, after all earlier ones."""
         keys = keys_of(fixes)
         order = np.argsort(keys)
-        fixes = fixes[order]
-        self._newest.reach(int(fixes["asset"][-1]))
-        self._unsealed.add(keys[order], prints_of(fixes), last)
-        self._newest.take(fixes)
+        self._unsealed.add(keys[order], prints_of(fixes)[order], last)
+        self._newest.take(fixes, order)
 
     def load_sealed(self, fixes: Fixes) -> None:
         """Take in the newest sealed fix of each asset, when starting."""
-        self._newest.take(fixes[np.argsort(fixes["asset"])])
+        self._newest.take(fixes, np.argsort(fixes["asset"]))
         self._newest.take_sealed(fixes)
 
     def spans_grew(self, newest: Fixes) -> None:
@@ -265,11 +265,12 @@ class Dedupe:
                 yield place
 
 
-def _last_of_each(fixes: Fixes) -> Fixes:
-    """The last row of each asset, of rows sorted by asset and time."""
-    is_last = np.ones(len(fixes), dtype=np.bool_)
-    is_last[:-1] = fixes["asset"][1:] != fixes["asset"][:-1]
-    return fixes[is_last]
+def _last_of_each(fixes: Fixes, order: npt.NDArray[np.intp]) -> Fixes:
+    """The last row of each asset, of the rows in this order, which is by asset and time."""
+    assets = fixes["asset"][order]
+    is_last = np.ones(len(order), dtype=np.bool_)
+    is_last[:-1] = assets[1:] != assets[:-1]
+    return fixes[order[is_last]]
 
 
 def _apart_km(
