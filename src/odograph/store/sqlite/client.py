@@ -104,7 +104,8 @@ class SqliteStore:
                     yield committed
                 if not is_current:
                     is_current = True
-                    yield Committed()
+                    committed = Committed()  # which lets go of the last part that was read from disk
+                    yield committed
                 try:
                     while True:
                         committed = await follower.next()
