@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint check test demo bench lock clean
+.PHONY: help setup lint check test web demo bench lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,8 +27,12 @@ check: lint  ## lint and the quick tests, about a minute
 
 test: lint  ## everything
 	tools/test_packages.sh
+	tools/test_web.sh
 	$(BIN)/python -m pytest tests/unit tests/contract -n auto
 	$(BIN)/python -m pytest tests --ignore=tests/unit --ignore=tests/contract -n 2
+
+web:  ## build the pages in web/ (needs node 20 or newer; nothing else does)
+	cd web && npm ci --ignore-scripts && npm run build
 
 demo: setup  ## a running server with a small fleet
 	$(BIN)/odograph demo --lan
@@ -37,4 +41,4 @@ lock:  ## write requirements.lock from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | grep -v '^odograph' > requirements.lock
 
 clean:  ## remove what the targets above made
-	rm -rf $(VENV) demo-data .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules demo-data .mypy_cache .ruff_cache .hypothesis

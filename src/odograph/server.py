@@ -10,7 +10,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,10 @@ from odograph.api.context import Context
 from odograph.api.resources.registry import RESOURCES
 from odograph.catalog import enrolment, shares
 from odograph.catalog import knocks as knocking
+from odograph.catalog.arrivals import Arrivals
 from odograph.catalog.changes import Catalog
+from odograph.catalog.planner import Planner
+from odograph.catalog.progress import Progress
 from odograph.clock import Clock, SystemClock
 from odograph.errors import unavailable
 from odograph.geocoding.offline import OfflineGeocoder
@@ -43,10 +46,18 @@ from odograph.localsocket import CONTROL_SOCKET, short_path
 from odograph.model.cursor import Cursors
 from odograph.protocols.registry import PROTOCOLS
 from odograph.settings import Settings
+from odograph.sharing.estimating import Learned
+from odograph.sharing.ledger import LedgerBook
+from odograph.sharing.views.base import Sources
 from odograph.store.base import Store
 from odograph.store.registry import open_store
 from odograph.telemetry import AccessLog, App, Receive, Send
 from odograph.telemetry import Scope as AsgiScope
+from odograph.tiles.extracts import FOLDER, Extracts
+from odograph.tiles.world import open_world
+from odograph.viewer.build import build as build_viewer
+from odograph.viewer.look import Look, Maps
+from odograph.viewer.paths import is_public
 
 KEY_BYTES = 32
 GC_THRESHOLDS = (50_000, 20, 1_000_000)  # young objects as they come, old ones hardly ever
@@ -66,6 +77,8 @@ class Core:
     app: App
     services: Sequence[asyncio.Task[None]]
     """What must run as long as the server does; one that ends has failed."""
+    hang_up: Callable[[], None]
+    """Closes the streams of public links, which would go on for ever."""
 
 
 @asynccontextmanager
@@ -91,26 +104,45 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         intake = Intake(door, committer, clock, oldest_fix_ms=settings.oldest_fix_days * 86_400_000)
         epoch = (await store.status()).epoch
         server_key = _server_key(data_dir)
+        cursors = Cursors(server_key, epoch)
+        planner = Planner(live, catalog)
+        drives = Arrivals(live, catalog)
+        progress = Progress(live, catalog, drives)
         context = Context(
             store=store,
             live=live,
             catalog=catalog,
             clock=clock,
             geocoder=geocoder,
-            cursors=Cursors(server_key, epoch),
+            cursors=cursors,
             server_key=server_key,
             public_url=settings.base_url,
             metrics_public=settings.metrics_public,
         )
-        app = AccessLog(
-            _Root(build_api(context, RESOURCES, guides=_guides()), IngestHttp(PROTOCOLS.http, intake, clock))
-        )
-        services = [live.run(store), committer.run(), knocks.run()]
+        ledger = LedgerBook(clock)
+        estimator = Learned(live.directory.arrivals)
+        sources = Sources(live.directory, live.snapshot, geocoder, geocoder, estimator, server_key)
+        maps = Maps(open_world(), Extracts(data_dir / FOLDER))
+        look = Look(maps, settings.street_tiles, settings.street_attribution, settings.framers)
+        public = build_viewer(live, sources, cursors, clock, partial(shares.end, catalog), look, ledger)
+        live.watchers += [planner.take, progress.take, public.hub.watch, public.arrivals.watch]
+        api = build_api(context, RESOURCES, guides=_guides())
+        app = AccessLog(_Root(api, IngestHttp(PROTOCOLS.http, intake, clock), public.app))
+        services = [
+            live.run(store),
+            committer.run(),
+            knocks.run(),
+            planner.run(),
+            progress.run(),
+            public.hub.run(),
+            public.arrivals.run(),
+            ledger.run(store),
+        ]
         tasks = [asyncio.create_task(service) for service in services]
         try:
             await _until_ready(live, tasks)
             _warn_of_lost_links(live.directory, server_key)
-            yield Core(store, live, intake, app, tasks)
+            yield Core(store, live, intake, app, tasks, public.hub.hang_up)
         finally:
             for task in tasks:
                 task.cancel()
@@ -140,16 +172,18 @@ def _warn_of_lost_links(directory: Directory, server_key: bytes) -> None:
 
 
 class _Root:
-    """Devices to ingest, everybody else to the API."""
+    """Devices to ingest, holders of links to the viewer, everybody else to the API."""
 
-    def __init__(self, api: App, ingest: App) -> None:
+    def __init__(self, api: App, ingest: App, viewer: App) -> None:
         self._api = api
         self._ingest = ingest
+        self._viewer = viewer
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        is_device = scope["path"].startswith("/ingest/")
-        await (self._ingest if is_device else self._api)(scope, receive, send)
+        path = scope["path"]
+        app = self._ingest if path.startswith("/ingest/") else self._viewer if is_public(path) else self._api
+        await app(scope, receive, send)
 
 
 class _AsOperator:
@@ -207,6 +241,7 @@ async def serve(
                 await listener.close()
             for server, _ in servers:
                 server.should_exit = True
+            core.hang_up()
             await asyncio.gather(*tasks)
             for service in core.services:
                 if service.done():

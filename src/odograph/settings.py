@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any
 from odograph.errors import invalid
 from odograph.viewer import streets
 
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 _PREFIX = "ODOGRAPH_"
 _NOT_SETTINGS = {"ODOGRAPH_CONFIG", "ODOGRAPH_RECORDINGS", "ODOGRAPH_URL", "ODOGRAPH_TOKEN", "ODOGRAPH_DEVICE_KEY"}
 MIN_RETENTION_DAYS = 31  # a device keeps 30 days and a cursor lives 30: neither may find its place gone
@@ -34,6 +36,9 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every network of this machine.")
     port: int = _setting(8080, "TCP port of the API, the devices' HTTP protocols and the pages.")
     public_url: str = _setting("", "How the outside world reaches this server, as in https://fleet.example.")
+    frame_ancestors: str = _setting(
+        "", "Origins, by comma, whose pages may frame public links, as in https://portal.example."
+    )
     trusted_proxies: str = _setting(
         "", "Addresses or networks, by comma, whose X-Forwarded-* headers are believed."
     )
@@ -53,6 +58,11 @@ class Settings:
     street_attribution: str = _setting("", "Who must be named for the streets on the map.")
     log_level: str = _setting("info", "debug, info, warning or error.")
     metrics_public: bool = _setting(False, "Serve /metrics to every address, not to this machine alone.")
+
+    @property
+    def framers(self) -> list[str]:
+        """The origins that may frame public links."""
+        return [part.strip() for part in self.frame_ancestors.split(",") if part.strip()]
 
     @property
     def base_url(self) -> str:
@@ -130,6 +140,11 @@ def _check(settings: Settings) -> None:
 
     require(0 < settings.port < 65536, "port", "1 to 65535")
     require(0 <= settings.teltonika_port < 65536, "teltonika_port", "1 to 65535, or 0 for closed")
+    require(
+        all(_ORIGIN.fullmatch(origin) for origin in settings.framers),
+        "frame_ancestors",
+        "origins by comma, such as https://portal.example",
+    )
     require(settings.stretch_mb >= 8, "stretch_mb", "8 or more")
     require(
         settings.retention_days == 0 or settings.retention_days >= MIN_RETENTION_DAYS,

@@ -56,6 +56,11 @@ HEAD_SEQ = _gauge("head_seq", "Seq of the newest fix in the log.")
 SEALED_SEQ = _gauge("sealed_seq", "Seq up to which the log is sealed.")
 FOLLOWER_LAG = _gauge("follower_lag_seqs", "Fixes committed and not yet seen by this process.")
 DISK_BYTES = _gauge("disk_bytes", "Size of the data directory.")
+VIEWER_LINKS = _gauge("viewer_links", "Public links that somebody looks at.")
+VIEWER_STREAMS = _gauge("viewer_streams", "Open streams of public links.")
+VIEWER_EVENTS = _counter("viewer_events", "Events given to streams of public links.")
+VIEWER_PAGES = _counter("viewer_pages", "Answers of public links: page, stream, state, geojson.", "kind")
+VIEWER_REFUSED = _counter("viewer_refused", "Public pages refused: gone, expired, later, busy.", "reason")
 # fmt: on
 
 MASK: Final = "[masked]"
@@ -64,7 +69,8 @@ _SECRETS: Final = re.compile(
     (?P<header>authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?)[^\s"',;]+
   | (?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]+
   | (?P<path>/ingest/[\w-]+/)[^/\s?\#"']+
-  | (?P<link>/fleet/viewer/(?:[\w-]+/)*)(?=[A-Za-z0-9_-]{8,})[^/\s?\#"']+
+  | (?P<link>/fleet/viewer/(?:(?![\w%-]{8})[^/\s?\#"']*/)*)(?=[\w%-]{8})
+      [^\s?\#"']*?(?=/(?:stream|state|geojson)(?![^\s?\#"'])|[\s?\#"']|$)  # the key, and what is no suffix of ours
   | (?P<param>(?<![\w-])
       (?:(?:api_?|device_?|link_?)?key|(?:access_?)?token|auth|pass|password|secret)=)[^&\s"';]+
   | (?P<field>["'](?:key|token|secret|password|device_?key)["']\s*:\s*["'])[^"']+

@@ -18,9 +18,11 @@ from odograph.api.openapi import EXTENSIONS, document
 from odograph.api.resources import assets
 from odograph.api.resources.base import Endpoint, Limit, Param
 from odograph.api.resources.registry import RESOURCES
-from odograph.catalog import contacts, devices, knocks, shares, tags
+from odograph.catalog import contacts, devices, knocks, recurring, routes, shares, tags
+from odograph.catalog.stops import Place, StopFields
+from odograph.live.entity import Entity
 from odograph.model.access import Scope
-from odograph.model.catalog import Knock
+from odograph.model.catalog import Asset, Knock
 from odograph.model.ids import OrgId
 from odograph.sharing.by_asset import NewAssetShareConfig
 from tests.support.api import EVERY_SCOPE, NOON_MS, Client, World, open_world, public_id
@@ -124,9 +126,38 @@ async def populate(world: World, org: OrgId, how_many: int = 3) -> dict[str, str
         ids.setdefault("contacts", str(contact.body.number))
         ids.setdefault("addresses", str(address.body.number))
         ids.setdefault("drivers", str(driver.body.number))
+        await plan_routes(world, org, number, asset, ids)
     ids["knocks"] = str(world.directory.knocks.list_(org)[0].id)
     ids["tokens"] = str(world.directory.tokens.list_(org)[0].id)
     return ids
+
+
+async def plan_routes(world: World, org: OrgId, number: int, asset: Entity[Asset], ids: dict[str, str]) -> None:
+    """A route and a recurring route of a vehicle."""
+    places = [Place(52.0, 4.0 + step, "", 0.0) for step in (0, 1)]
+    leaves, comes = (
+        StopFields(place=places[0], departure_ms=NOON_MS),
+        StopFields(place=places[1], arrival_ms=NOON_MS + 3_600_000),
+    )
+    route = await routes.create(
+        world.catalog,
+        org,
+        routes.RouteFields(name=f"Tour {number}", vehicle=public_id(asset), stops=[leaves, comes]),
+    )
+    pattern = await recurring.create(
+        world.catalog,
+        org,
+        recurring.RecurringFields(
+            name=f"Line {number}",
+            start_times=["06:30"],
+            stops=[
+                recurring.PlannedStopFields(place=places[0], departure_s=0),
+                recurring.PlannedStopFields(place=places[1], arrival_s=60),
+            ],
+        ),
+    )
+    ids.setdefault("routes", str(route.body.number))
+    ids.setdefault("recurring-routes", str(pattern.body.number))
 
 
 @every_endpoint
@@ -418,7 +449,7 @@ def test_no_documented_object_has_only_optional_fields_in_an_answer():
         if endpoint.answers is not None:
             assert "data" in schemas[endpoint.answers.__name__]["required"]
     made = ("Patch", "NewAsset", "NewContact", "NewDevice", "Acceptance", "Reactivation")
-    parts = ("AssetShareConfig", "ShareOptions", "DiscloseWithin")
+    parts = ("AssetShareConfig", "ShareOptions", "DiscloseWithin", "RecurringStop")
     patches = {name for name in schemas if name.endswith((*made, *parts))} | {"Geofence"}  # one of two shapes
     assert {
         name for name, schema in schemas.items() if not schema.get("required") and schema["type"] == "object"

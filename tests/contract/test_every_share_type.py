@@ -171,6 +171,23 @@ async def test_a_token_with_tags_shares_what_carries_them_and_knows_no_other_lin
     assert {one.body.limit_tag_ids for one in found if one is not None} == {(tag,)}
 
 
+async def test_two_tokens_know_each_others_links_only_within_their_own_tags(world, acme):
+    numbers = [
+        (await tags.create(world.catalog, acme, tags.TagFields(name=name))).body.number for name in ("One", "Two")
+    ]
+    one, two = map(str, numbers)
+    narrow = world.client(await world.make_token(acme, tag_ids=[one]))
+    wide = world.client(await world.make_token(acme, tag_ids=[one, two]))
+    other = world.client(await world.make_token(acme, tag_ids=[two]))
+    body = {"name": "x", "type": "assetsLocation", "assetsLocationLinkConfig": {"tagIds": [one]}}
+    by_narrow = (await narrow.post("/live-shares", json=body)).json()["data"]["id"]
+    by_wide = (await wide.post("/live-shares", json=body)).json()["data"]["id"]
+    seen = [
+        [link["id"] for link in (await who.get("/live-shares")).json()["data"]] for who in (narrow, wide, other)
+    ]
+    assert seen == [[by_narrow], [by_narrow, by_wide], []]
+
+
 async def test_a_link_outlives_what_it_was_made_of_and_is_listed_and_revoked(world, acme):
     client = world.client(await world.make_token(acme))
     made = [

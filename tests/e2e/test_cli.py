@@ -460,3 +460,45 @@ def read_until(terminal: int, wanted: str, within_s: float) -> str:
             except OSError:
                 pytest.fail(f"It ended before {wanted!r}:\n{text}")
     return text
+
+
+def test_routes_and_recurring_routes_are_made_from_files_and_shown(home):
+    done(home, "org", "create", "Acme", "--time-zone", "Europe/Berlin")
+    van = done(home, "vehicle", "add", "Van 1")
+    depot, shop = ({"latitude": 52.0 + step, "longitude": 4.0} for step in (0, 1))
+    now = time.gmtime(time.time() + 3600)
+    tour = {
+        "name": "Tour",
+        "vehicleId": van,
+        "stops": [
+            {"singleUseLocation": depot, "scheduledDepartureTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", now)},
+            {"singleUseLocation": shop, "scheduledArrivalTime": time.strftime("%Y-%m-%dT%H:59:59Z", now)},
+        ],
+    }
+    (home / "tour.json").write_text(json.dumps(tour))
+    made = done(home, "route", "add", "tour.json")
+    listed = list(csv.reader(io.StringIO(done(home, "route", "list")), delimiter="\t"))
+    assert [listed[1][0], listed[1][1], listed[1][2], listed[1][5]] == [made, "Tour", "Van 1", "0/2"]
+    assert "/fleet/viewer/job/" in done(home, "route", "show", made)
+    line = {
+        "name": "Line 4",
+        "startTimes": ["06:30"],
+        "stops": [
+            {"singleUseLocation": depot, "departureAfterStartSeconds": 0},
+            {"singleUseLocation": shop, "arrivalAfterStartSeconds": 600},
+        ],
+    }
+    pattern = done(home, "recurring", "add", "-", stdin=json.dumps(line))
+    assert pattern in done(home, "recurring", "list")
+    assert len(json.loads(done(home, "route", "list", "--to", "10d", "--json"))) >= 8, "its runs are planned"
+    done(home, "recurring", "remove", "line 4")
+    done(home, "route", "remove", made)
+    assert json.loads(done(home, "route", "list", "--to", "10d", "--json")) == []
+    (home / "bad.json").write_text("[]")
+    assert "one JSON object" in refused(home, "route", "add", "bad.json")
+    assert "stops" in refused(home, "route", "add", write(home, {"name": "x", "stops": []}))
+
+
+def write(home: Path, value: object) -> str:
+    (home / "written.json").write_text(json.dumps(value))
+    return "written.json"

@@ -87,7 +87,9 @@ class DirectStore:
         return _unless_refused(done.appended[0])
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Record]:
-        return _unless_refused(self.engine.commit([], [changes]).written[0])
+        done = self.engine.commit([], [changes])
+        self._live.apply(done.committed)
+        return _unless_refused(done.written[0])
 
     async def newest(self) -> Newest:
         nothing = np.empty(0, dtype=np.int64)

@@ -67,3 +67,19 @@ def test_a_cursor_of_a_lost_epoch_says_so():
     text = CURSORS.encode("feed", ORG, (1, 42), NOW_MS)
     with pytest.raises(Refusal, match="restored from a backup"):
         Cursors(b"k" * 32, "epoch-2").decode("feed", ORG, text, NOW_MS)
+
+
+@given(st.integers(0, (1 << 63) - 1))
+def test_a_sealed_number_comes_back_and_is_always_of_one_length(number):
+    text = CURSORS.seal("link a", ORG, number, NOW_MS)
+    assert len(text) == 32
+    assert CURSORS.unseal("link a", ORG, text, NOW_MS) == number
+    assert CURSORS.unseal("link b", ORG, text, NOW_MS) is None
+    assert CURSORS.unseal("link a", OrgId(8), text, NOW_MS) is None
+    assert CURSORS.unseal("link a", ORG, text, NOW_MS + MAX_AGE_MS + 1000) is None
+    assert Cursors(b"k" * 32, "epoch-2").unseal("link a", ORG, text, NOW_MS) is None
+
+
+@given(st.text(max_size=60))
+def test_garbage_is_no_sealed_number(text):
+    assert CURSORS.unseal("link a", ORG, text, NOW_MS) is None

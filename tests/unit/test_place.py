@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,13 @@ def test_a_wide_polygon_holds_also_what_is_far_from_its_first_corner():
 def test_a_polygon_moved_along_the_parallels_holds_the_moved_points(vertices, lat, lon, shift_deg):
     """Also across the antimeridian; points so near a side that rounding decides are left out."""
     fence, moved = polygon(vertices), polygon(tuple((a, wrapped(b + shift_deg)) for a, b in vertices))
-    assume(fence.distance_m(lat, lon) > 0.01 if not fence.contains(lat, lon) else edge_m(fence, lat, lon) > 0.01)
+    assume(side_deg(fence, lat, lon) > 1e-6)
     assert moved.contains(lat, wrapped(lon + shift_deg)) == fence.contains(lat, lon)
     assert moved.reach_m() == pytest.approx(fence.reach_m(), rel=1e-6, abs=0.01)
 
 
 @given(rings, st.lists(positions, max_size=20))
+@example(((0.0, 0.0), (5e-324, 3.0), (1.0, 1.0)), [Position(80, 1), Position(0.5, 1.0), Position(0.0, 1.0)])
 def test_one_question_about_many_is_many_questions_about_one(vertices, some):
     fence = polygon(vertices)
     many = fence.contain(np.array([one.lat for one in some]), np.array([one.lon for one in some]))
@@ -162,8 +164,22 @@ def wrapped(lon: float) -> float:
     return (lon + 180.0) % 360.0 - 180.0
 
 
-def edge_m(fence: Geofence, lat: float, lon: float) -> float:
-    """Metres to the nearest side, from whichever side of it, measured at four points around."""
-    step_deg = 0.01 / 111_000
-    around = [(lat + a * step_deg, lon + b * step_deg) for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1))]
-    return 1.0 if all(fence.contains(*one) for one in around) else 0.0
+def side_deg(fence: Geofence, lat: float, lon: float) -> float:
+    """Degrees on the map from a position to the nearest side."""
+    lats, lons = fence.ring()
+    corners = [complex(x, y) for x, y in zip(lons, lats, strict=True)]
+    here = min((complex(lon + turn, lat) for turn in (-360, 0, 360)), key=lambda one: abs(one - corners[0]))
+    away = []
+    for a, b in pairwise([*corners, corners[0]]):
+        along = ((here - a) * (b - a).conjugate()).real / abs(b - a) ** 2 if abs(b - a) > 1e-9 else 0
+        away.append(abs(here - a - min(max(along, 0), 1) * (b - a)))
+    return min(away)
+
+
+@given(st.floats(-90, 90), st.floats(-180, 180), st.floats(1, 4_000_000), st.floats(-90, 90), st.floats(-180, 180))
+def test_a_circle_lies_in_its_bounds(lat, lon, radius_m, other_lat, other_lon):
+    circle = Geofence(lat, lon, radius_m)
+    box = circle.bounds()
+    if circle.contains(other_lat, other_lon):
+        assert box.south - 1e-6 <= other_lat <= box.north + 1e-6
+        assert abs((other_lon - box.middle + 180) % 360 - 180) <= box.half_width + 1e-6

@@ -98,7 +98,8 @@ class _Api:
         self._limits.charge(principal, endpoint)
         query = Query(scope["query_string"])
         query.check(endpoint.params)
-        body = b"" if method in {"GET", "DELETE"} else await _read_body(scope, receive)
+        has_body = endpoint.reads_body or method not in {"GET", "DELETE"}
+        body = await _read_body(scope, receive) if has_body else b""
         return await endpoint.handler(Call(principal, query, values, body, self._context))
 
     def _endpoint(self, scope: Scope, method: str) -> tuple[Endpoint, Mapping[str, str]]:

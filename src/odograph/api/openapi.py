@@ -157,9 +157,9 @@ def _responses(endpoint: Endpoint, schemas: Mapping[Any, dict[str, Any]]) -> dic
         content = {"application/json": {"schema": schemas[endpoint.answers]}}
         responses["200"] = {"description": endpoint.summary, "headers": _REQUEST_ID, "content": content}
     else:
-        responses["204"] = {"description": "Done.", "headers": _REQUEST_ID}
+        responses[str(endpoint.done)] = {"description": "Done.", "headers": _REQUEST_ID}
     absent = set()
-    if endpoint.method in {"GET", "DELETE"}:
+    if endpoint.method in {"GET", "DELETE"} and not endpoint.reads_body:
         absent |= {408, 413}
     if not any(param.kind == "csv" for param in endpoint.params):
         absent.add(414)

@@ -219,14 +219,6 @@ def read_patch(body: bytes, shape: type[Body]) -> Body:
     return _convert(_decode(body, lambda value: value), shape)
 
 
-def read_time(field: str, text: str) -> int:
-    """The epoch milliseconds of a body's RFC 3339 time; INVALID naming the field."""
-    time_ms = parse_time(text)
-    if time_ms is None:
-        raise invalid(f"Field '{field}' must be an RFC 3339 time with a zone, such as 2024-05-01T10:00:00Z.")
-    return time_ms
-
-
 def _decode(body: bytes, prepare: Callable[[Any], Any]) -> dict[str, Any]:
     try:
         value = prepare(msgspec.json.decode(body))

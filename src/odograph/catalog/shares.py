@@ -73,7 +73,6 @@ async def create(
             type=type_name,
             created_ms=now_ms,
             updated_ms=now_ms,
-            shown_from_ms=now_ms,
             key_hash=_key_hash(server_key, share_id, 0),
             limit_tag_ids=tuple(sorted(limit or ())),
         )

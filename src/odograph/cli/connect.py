@@ -95,32 +95,31 @@ class Api:
 
     async def find_vehicle(self, text: str) -> Any:
         """The vehicle of an id, an external id `key:value`, a name or a plate. NOT_FOUND; INVALID for several."""
-        if text.isdigit() or ":" in text:
-            with suppress(Refusal):
-                return await self.get("/fleet/vehicles", text)
-        wanted = text.casefold()
-        found = [
-            one
-            async for one in self.every("/fleet/vehicles")
-            if wanted in {one["name"].casefold(), one.get("licensePlate", "").casefold()}
-        ]
-        return the_one(found, "vehicle", text)
+        return await self._find("/fleet/vehicles", "vehicle", text, "name", "licensePlate")
 
     async def find_tag(self, text: str) -> Any:
         """The tag of an id, an external id or a name. NOT_FOUND; INVALID for several."""
-        if text.isdigit() or ":" in text:
-            with suppress(Refusal):
-                return await self.get("/tags", text)
-        found = [one async for one in self.every("/tags") if one["name"].casefold() == text.casefold()]
-        return the_one(found, "tag", text)
+        return await self._find("/tags", "tag", text)
 
     async def find_address(self, text: str) -> Any:
-        """The address of an id, an external id `key:value` or a name. NOT_FOUND; INVALID for several."""
+        """The address of an id, an external id or a name. NOT_FOUND; INVALID for several."""
+        return await self._find("/addresses", "address", text)
+
+    async def find_recurring(self, text: str) -> Any:
+        """The recurring route of an id, an external id or a name. NOT_FOUND; INVALID for several."""
+        return await self._find("/odograph/recurring-routes", "recurring route", text)
+
+    async def _find(self, path: str, what: str, text: str, *names: str) -> Any:
         if text.isdigit() or ":" in text:
             with suppress(Refusal):
-                return await self.get("/addresses", text)
-        found = [one async for one in self.every("/addresses") if one["name"].casefold() == text.casefold()]
-        return the_one(found, "address", text)
+                return await self.get(path, text)
+        wanted = text.casefold()
+        found = [
+            one
+            async for one in self.every(path)
+            if any(one.get(name, "").casefold() == wanted for name in names or ("name",))
+        ]
+        return the_one(found, what, text)
 
 
 def the_one(found: list[Any], what: str, text: str) -> Any:

@@ -47,6 +47,10 @@ class Screen:
         self._title(f"The fleet: {_HABITS}")
         for spec, _ in furnished.members:
             self._line(f"  {spec.name:9} {spec.plate:9} {spec.protocol:10} {_habit(spec)}")
+        self._title("Open in a browser: public links, no login, each ends by itself")
+        for link in furnished.links:
+            self._console.print(f"  # {link.shows}", style="dim")
+            self._line(f"  {link.url}")
         self._title("Paste into another terminal")
         self._paste(furnished)
         self._phone(furnished)
@@ -129,4 +133,6 @@ def _habit(spec: VehicleSpec) -> str:
         return "off: parked, reports hourly"
     if spec.pause_s:
         return f"sends a backlog of {spec.history_s // 3600} hours"
+    if spec.round_trip:
+        return f"a round every {spec.round_trip.every_s // 60} min"
     return "is cut off at times, then catches up" if spec.outages else "on the road"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
 from odograph.cli.connect import Api, connect
+from odograph.cli.demo_links import TIMEZONE, DemoLink, make_links
 from odograph.protocols.base import Claim
 from odograph.settings import Settings
-from odograph.simulator.fleet import Member, VehicleSpec, demo_fleet
+from odograph.simulator.fleet import Member, VehicleSpec, demo_fleet, setting_out
 
 ORG: Final = "Demo fleet"
 PHONE: Final = "My phone"
@@ -27,14 +29,16 @@ class Furnished:
     phone_key: str
     vehicle_id: str
     """Of a vehicle that is always on its way."""
+    links: list[DemoLink]
 
 
 async def furnish(settings: Settings) -> Furnished:
     """Make what is missing, through the control socket of the running server."""
     async with connect(settings, must_be_served=True) as api:
         if not await api.get("/odograph/orgs"):
-            await api.post("/odograph/orgs", json={"name": ORG, "timezone": "America/Chicago"})
-        fleet = demo_fleet()
+            await api.post("/odograph/orgs", json={"name": ORG, "timezone": TIMEZONE})
+        sets_out_s = (int(time.time()) // 60 + 1) * 60
+        fleet = setting_out(demo_fleet(), sets_out_s)
         done = await api.ask(
             "POST",
             "/odograph/vehicles/import",
@@ -47,7 +51,8 @@ async def furnish(settings: Settings) -> Furnished:
         members = [Member(spec, await _claim(api, spec, keys[spec.device_id])) for spec in fleet]
         token = await api.post("/odograph/tokens", json={"name": "demo"})
         phone_key = keys[_PHONE_ID] or await _new_key(api, _PHONE_ID)
-        return Furnished(members, token["token"], phone_key, ids[fleet[0].device_id])
+        links = await make_links(api, fleet, ids, sets_out_s)
+        return Furnished(members, token["token"], phone_key, ids[fleet[0].device_id], links)
 
 
 async def _claim(api: Api, spec: VehicleSpec, key: str | None) -> Claim:

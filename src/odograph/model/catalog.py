@@ -203,6 +203,8 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_ms: int = 0
     recurring_id: int = 0  # number of the recurring route that it is a run of
     run_date: str = ""  # YYYY-MM-DD in the recurring route's zone
+    run_time: str = ""  # HH:MM there: which of the day's runs it is
+    assigned_ms: int = 0  # since when `asset_id` has been its vehicle; 0: since it was made
 
 
 class PlannedStop(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -241,6 +243,7 @@ class RecurringRoute(msgspec.Struct, frozen=True, omit_defaults=True):
     completion: str = "arriveLastStop"
     tag_ids: tuple[int, ...] = ()
     external_ids: dict[str, str] = {}
+    cancelled: tuple[str, ...] = ()  # runs that were deleted one by one, as YYYY-MM-DDTHH:MM: not planned again
 
 
 class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -266,7 +269,7 @@ class LiveShare(msgspec.Struct, frozen=True, omit_defaults=True):
     updated_ms: int
     key_hash: str  # SHA-256, in hex, of the link's key; the key itself is kept nowhere
     rotation: int = 0  # raised to give the link another key
-    shown_from_ms: int = 0  # nothing measured before is ever shown: when it was made, or last widened
+    shown_from_ms: int = 0  # nothing measured before is ever shown: when it was last widened
     description: str = ""
     starts_ms: int = 0
     expires_ms: int = 0

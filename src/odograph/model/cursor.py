@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
+import struct
 from hashlib import blake2b
 from typing import Final
 
@@ -17,6 +19,7 @@ from odograph.model.ids import OrgId
 MAX_AGE_MS: Final = 30 * 24 * 3600 * 1000  # contract D-42; retention is never shorter than that
 _MAC_BYTES: Final = 8
 _EPOCH_BYTES: Final = 4
+_FIXED: Final = struct.Struct(">4sIQ")  # epoch, second of issue, number
 _LONGEST: Final = 200  # no cursor of ours is longer; whatever is, was not made here
 
 
@@ -56,6 +59,28 @@ class Cursors:
                 "Start again without a cursor."
             )
         return tuple(fields)
+
+    def seal(self, kind: str, org: OrgId, number: int, now_ms: int) -> str:
+        """Always 32 characters, whatever the number (>= 0): for readers who may not even learn how long it is."""
+        payload = _FIXED.pack(self._epoch, now_ms // 1000 & 0xFFFF_FFFF, number)
+        mac = self._mac(kind, org, payload)
+        return base64.urlsafe_b64encode(mac + self._mask(mac, payload)).decode()
+
+    def unseal(self, kind: str, org: OrgId, text: str, now_ms: int) -> int | None:
+        """The number; None for whatever is not ours, of another kind or org, too old, or of a lost epoch."""
+        try:
+            raw = base64.b64decode(text.encode("ascii"), altchars=b"-_", validate=True)
+        except (UnicodeEncodeError, binascii.Error, ValueError):
+            return None
+        if len(raw) != _MAC_BYTES + _FIXED.size:
+            return None
+        mac, payload = raw[:_MAC_BYTES], self._mask(raw[:_MAC_BYTES], raw[_MAC_BYTES:])
+        if not hmac.compare_digest(self._mac(kind, org, payload), mac):
+            return None
+        epoch, issued_s, number = _FIXED.unpack(payload)
+        if epoch != self._epoch or now_ms - issued_s * 1000 > MAX_AGE_MS:
+            return None
+        return int(number)
 
     def _mac(self, kind: str, org: OrgId, payload: bytes) -> bytes:
         return blake2b(b"%d %b " % (org, kind.encode()) + payload, key=self._key, digest_size=_MAC_BYTES).digest()

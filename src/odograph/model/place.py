@@ -27,6 +27,15 @@ class Position(NamedTuple):
     lon: float
 
 
+class Box(NamedTuple):
+    """Latitudes from `south` to `north`, longitudes within `half_width` degrees of `middle`."""
+
+    south: float
+    north: float
+    middle: float
+    half_width: float
+
+
 class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
     """A circle (`radius_m` > 0) around `lat`, `lon`, or a polygon of `vertices`, each (lat, lon) in degrees.
 
@@ -57,10 +66,9 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
         for at in range(len(ring_lat)):
             lat_a, lat_b = ring_lat[at - 1], ring_lat[at]
             lon_a, lon_b = ring_lon[at - 1], ring_lon[at]
-            if lat_a == lat_b:
-                continue
             is_between = (lat_a > lat) != (lat_b > lat)
-            is_inside ^= is_between & (x < lon_a + (lon_b - lon_a) * (lat - lat_a) / (lat_b - lat_a))
+            # Multiplied out, for a division by the rise of a side that is all but level overflows.
+            is_inside ^= is_between & ((x - lon_a) * abs(lat_b - lat_a) < (lon_b - lon_a) * np.abs(lat - lat_a))
         return is_inside
 
     def distance_m(self, lat: float, lon: float) -> float:
@@ -77,10 +85,17 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
             return self.radius_m
         return max(distance_m(self.center, Position(*vertex)) for vertex in self.vertices)
 
-    def box(self) -> tuple[float, float, float, float]:
-        """South, north, west and east of a polygon in degrees; one beyond 180 or -180 where it crosses there."""
-        lats, lons = self.ring()
-        return min(lats), max(lats), min(lons), max(lons)
+    def bounds(self) -> Box:
+        """What it lies in; around a pole every longitude."""
+        if self.vertices:
+            lats, lons = self.ring()
+            return Box(min(lats), max(lats), (min(lons) + max(lons)) / 2, (max(lons) - min(lons)) / 2)
+        reach = self.radius_m / EARTH_RADIUS_M
+        lat = math.radians(self.lat)
+        is_polar = abs(lat) + reach >= math.pi / 2
+        width = 180.0 if is_polar else math.degrees(math.asin(math.sin(reach) / math.cos(lat)))
+        degrees = math.degrees(reach)
+        return Box(self.lat - degrees, self.lat + degrees, self.lon, width)
 
     def goes_round_a_pole(self) -> bool:
         """Whether a polygon's sides lead round the globe: what is inside of it cannot be said."""
@@ -98,8 +113,8 @@ class Geofence(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def polygon(vertices: tuple[tuple[float, float], ...]) -> Geofence:
     """The polygon of these vertices, with the middle of its box to stand for it."""
-    south, north, west, east = Geofence(0, 0, 0, vertices).box()
-    return Geofence((south + north) / 2, math.remainder((west + east) / 2, 360.0), 0, vertices)
+    box = Geofence(0, 0, 0, vertices).bounds()
+    return Geofence((box.south + box.north) / 2, math.remainder(box.middle, 360.0), 0, vertices)
 
 
 def distance_m(a: Position, b: Position) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -28,6 +29,7 @@ def stop_key(server_key: bytes, org: OrgId, stop: int) -> str:
     return _in_base_62(_mac(server_key, f"stop {org} {stop}"))
 
 
+@lru_cache(maxsize=50_000)  # it stands in every update
 def asset_key(server_key: bytes, share_id: str, asset: int) -> str:
     """What one link calls one asset: another link calls it otherwise, and neither tells its number."""
     return _in_base_62(_mac(server_key, f"asset {share_id} {asset}"))[:12]

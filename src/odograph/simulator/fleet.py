@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, TypedDict
 
 from odograph.clock import Clock
@@ -19,8 +19,8 @@ from odograph.simulator.senders import Patience, Server, check_speakable, make_s
 KANSAS_CITY: Final = Town(39.0465, -94.5890)
 NOTED_AT_ONCE: Final = 500  # fixes of the past noted between two turns of the event loop
 
-DELIVERY: Final = RoundTrip((Call(-8, -9, 20), Call(9, 7, 120)), every_s=1800, is_by_clock=False)
-"""From a yard to a customer across town, and back, some 12 minutes each way; it sets out as the fleet starts."""
+DELIVERY: Final = RoundTrip((Call(-8, -9, 20), Call(9, 7, 120)), every_s=1800)
+"""From a yard to a customer across town, and back, some 12 minutes each way."""
 COLLECTION: Final = RoundTrip(
     (Call(0, 0, 60), Call(6, 4, 45), Call(11, -1, 45), Call(8, -8, 45), Call(1, -9, 45), Call(-5, -4, 45)),
     every_s=1800,
@@ -97,6 +97,16 @@ def demo_fleet(seed: int = 1, town: Town = KANSAS_CITY) -> list[VehicleSpec]:
     ]
 
 
+def setting_out(fleet: Sequence[VehicleSpec], at_s: int) -> list[VehicleSpec]:
+    """The same fleet, those on rounds beginning one at this epoch second."""
+    return [
+        spec
+        if spec.round_trip is None
+        else replace(spec, round_trip=spec.round_trip._replace(phase_s=at_s % spec.round_trip.every_s))
+        for spec in fleet
+    ]
+
+
 async def run_fleet(
     members: Sequence[Member],
     server: Server,
@@ -120,8 +130,7 @@ def journey(spec: VehicleSpec, start_ms: int) -> Iterator[Report]:
     chance = random.Random(spec.seed)  # noqa: S311 - a route, not a secret
     first_ms = start_ms - spec.history_s * 1000
     if spec.round_trip is not None:
-        first_s = first_ms // 1000 if spec.round_trip.is_by_clock else -spec.history_s
-        seconds = drive_round(chance, spec.round_trip, first_s)
+        seconds = drive_round(chance, spec.round_trip, first_ms // 1000)
     else:
         seconds = stand(chance) if spec.is_parked else drive(chance)
     return reports_of(seconds, spec.town, first_ms, random.Random(spec.seed + 1))  # noqa: S311

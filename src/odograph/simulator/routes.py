@@ -53,12 +53,12 @@ class Call(NamedTuple):
 class RoundTrip(NamedTuple):
     """The same calls in the same order, from the first one every `every_s`, and back to it.
 
-    By the clock, as a timetable says, or from the fleet's start on.
+    Rounds begin `phase_s` after the full period of the clock.
     """
 
     calls: tuple[Call, ...]
     every_s: int
-    is_by_clock: bool = True
+    phase_s: int = 0
 
 
 class Second(NamedTuple):
@@ -88,11 +88,11 @@ def drive(chance: random.Random) -> Iterator[Second]:
 
 
 def drive_round(chance: random.Random, trip: RoundTrip, start_s: int) -> Iterator[Second]:
-    """Rounds without end, from second `start_s` on; they begin at multiples of `every_s`, left out if overrun."""
+    """Rounds without end, from the epoch second `start_s` on; one that another overruns is left out."""
     now_s, first = start_s, trip.calls[0]
     here = Second(first.column * BLOCK_M, first.row * BLOCK_M, 0.0, 0.0)
     while True:
-        for _ in range(-now_s % trip.every_s):
+        for _ in range((trip.phase_s - now_s) % trip.every_s):
             now_s += 1
             yield here
         for call, following in zip(trip.calls, (*trip.calls[1:], first), strict=True):

@@ -28,8 +28,9 @@ def test_every_command_is_there_and_documents_itself(name: str) -> None:
 
 def test_help_names_every_command_with_its_line() -> None:
     text = CliRunner().invoke(program, ["--help"]).output
+    width = max(map(len, COMMANDS)) + 1
     for name, place in COMMANDS.items():
-        assert f"  {name:8} {place.summary}" in text
+        assert f"  {name:{width}} {place.summary}" in text
 
 
 def test_an_unknown_command_is_wrong_usage() -> None:

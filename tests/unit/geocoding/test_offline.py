@@ -176,3 +176,16 @@ def test_recorded_trucks_are_placed_in_or_by_the_city_of_their_recorded_address(
             right += geocoder.describe(round(float(lat) * 1e7), round(float(lon) * 1e7)).endswith(states[state[1]])
     assert told > 5000
     assert right / told > 0.98  # the state line runs through the water by which some of them drive
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon", "zone"),
+    [
+        (52.52, 13.40, "Europe/Berlin"),
+        (39.04, -94.61, "America/Chicago"),
+        (-17.8, 177.4, "Pacific/Fiji"),
+        (0, -30, None),
+    ],
+)
+def test_the_time_zone_is_that_of_the_nearest_place_and_none_far_from_all(geocoder, lat, lon, zone):
+    assert geocoder.timezone(lat, lon) == zone

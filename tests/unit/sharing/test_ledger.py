@@ -200,6 +200,29 @@ async def test_what_happens_while_entries_are_on_their_way_is_noted_next(clock: 
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_minute_that_ends_while_its_entry_is_refused_is_noted_later(clock: Ticking):
+    book, share = LedgerBook(clock), make_share()
+
+    class Failing(Notes):
+        async def note(self, entries: Sequence[LedgerEntry]) -> None:
+            if self.is_down:
+                clock.time_ms += 60_000
+                book.polled(share)
+            await super().note(entries)
+
+    failing = Failing()
+    failing.is_down = True
+    book.loaded(share)
+    task = asyncio.create_task(book.run(cast("Store", failing)))
+    await clock.round()
+    failing.is_down = False
+    await clock.round()
+    assert failing.body().page_loads == 1
+    assert failing.body(minute=MINUTE + 1).polls == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_a_cancelled_book_notes_what_is_left(clock: Ticking, notes: Notes):
     book = LedgerBook(clock)
     task = asyncio.create_task(book.run(cast("Store", notes)))

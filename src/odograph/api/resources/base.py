@@ -98,6 +98,10 @@ class Endpoint:
     """Content type of the body, as documented; anything but JSON is a body without a struct."""
     produces: Sequence[str] = ()
     """Content types of a 200 body that is a file and not a struct."""
+    done: int = 204
+    """Status of an answer without a body."""
+    reads_body: bool = False
+    """Whether a DELETE may bring a body."""
 
 
 class Resource(Protocol):
