@@ -10,9 +10,10 @@ import pytest
 from odograph.model.fixes import MARK_JUMP, MARK_ZERO_ISLAND, MAX_TIME_MS, Fixes
 from odograph.model.ids import MAX_ASSETS
 from odograph.store.base import Outcome
+from odograph.store.sqlite import dedupe as dedupe_module
 from odograph.store.sqlite import unsealed
-from odograph.store.sqlite.dedupe import Dedupe
-from odograph.store.sqlite.keys import are_possible, keys_of, prints_of
+from odograph.store.sqlite.dedupe import Dedupe, Verdict
+from odograph.store.sqlite.keys import are_possible, keys_of, print_of, prints_of
 from odograph.store.sqlite.unsealed import UnsealedKeys
 from tests.support.stores import make_fixes, make_track
 
@@ -100,6 +101,37 @@ def test_outcomes_agree_with_a_dict_whatever_is_sealed(seed: int, monkeypatch: p
     assert shelf.asked
 
 
+def judged(dedupe: Dedupe, fixes: Fixes, head: int) -> Verdict:
+    verdict = dedupe.judge(fixes)
+    dedupe.take(verdict, head + len(verdict.fixes))
+    return verdict
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_few_fixes_get_the_verdict_of_many(seed: int, monkeypatch: pytest.MonkeyPatch):
+    dice = random.Random(seed)
+    by_row, by_array, head, jumps = Dedupe(Shelf().find), Dedupe(Shelf().find), 0, 0
+    for _ in range(150):
+        count = dice.randrange(0, 20)
+        fixes = make_fixes(
+            [dice.randrange(1, 5) for _ in range(count)], [dice.randrange(200) * 500 for _ in range(count)]
+        )
+        for column, values in (("lat_e7", (0, 1, -(10**9) + 7, 10**5)), ("lon_e7", (0, 1, 1_799_999_999, -5))):
+            fixes[column] = [dice.choice(values) for _ in range(count)]
+        fixes["marks"] = np.where((fixes["lat_e7"] == 0) & (fixes["lon_e7"] == 0), MARK_ZERO_ISLAND, 0)
+        monkeypatch.setattr(dedupe_module, "FEW", 1000)
+        few = judged(by_row, fixes, head)
+        monkeypatch.setattr(dedupe_module, "FEW", -1)
+        many = judged(by_array, fixes, head)
+        for name in ("outcomes", "fixes", "keys", "prints", "order"):
+            assert getattr(few, name).tolist() == getattr(many, name).tolist(), name
+        head += len(few.fixes)
+        jumps += int(np.count_nonzero(few.fixes["marks"] & MARK_JUMP))
+    for name in ("time_ms", "place_ms", "lat_e7", "lon_e7"):
+        assert getattr(by_row._newest, name).tolist() == getattr(by_array._newest, name).tolist()
+    assert jumps
+
+
 def test_a_restart_knows_what_was_known():
     track, late = make_track(1, 1000), make_track(1, 10, start_ms=1)
     sealed, loaded = track[:400], track[400:]
@@ -144,6 +176,8 @@ def test_a_print_tells_every_field_but_the_marks_apart():
     marked = fix.copy()
     marked["marks"] = 7
     assert prints_of(marked) == prints_of(fix)
+    for row, print_ in zip(make_track(3, 50).tolist(), prints_of(make_track(3, 50)).tolist(), strict=True):
+        assert print_of(*row[2:6]) == print_
     many = make_track(1, 20_000, step_ms=1)
     many["lat_e7"] = np.arange(20_000)
     assert len(np.unique(prints_of(many))) > 19_990

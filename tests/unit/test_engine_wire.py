@@ -94,9 +94,10 @@ def test_a_client_that_never_reads_is_left_behind_and_told_once_it_reads(monkeyp
         push = b"x" * 100_000
         for _ in range(100):
             connection.push([wire.LENGTHS.pack(0, len(push)), push])
+            connection.flush()
         assert connection.is_left_behind
         assert connection.unsent_bytes < 2 << 20
-        connection.send(wire.frame(wire.Appended(9)))
+        connection.put(wire.frame(wire.Appended(9)))
         there.setblocking(False)
         received = bytearray()
         while connection.unsent_bytes:
@@ -107,6 +108,7 @@ def test_a_client_that_never_reads_is_left_behind_and_told_once_it_reads(monkeyp
         heads = [head for head, _ in wire.cut_frames(received) if head]
         assert [wire.reply_decoder.decode(head) for head in heads] == [wire.Appended(9), wire.Behind()]
         connection.push([push])
+        connection.flush()
         assert there.recv(100) == b"x" * 100
 
 

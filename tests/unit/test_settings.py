@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_flag_wins_over_the_environment_which_wins_over_the_file(tmp_path):
     file = tmp_path / "o.toml"
-    file.write_text("port = 1001\nhost = '1.1.1.1'\nstretch_mb = 64\n")
+    file.write_text("port = 1001\nhost = '1.1.1.1'\nstretch_mb = 32\n")
     environment = {"ODOGRAPH_PORT": "1002", "ODOGRAPH_HOST": "2.2.2.2"}
     settings = load_settings({"port": 1003, "host": None}, config=str(file), environment=environment)
-    assert (settings.port, settings.host, settings.stretch_mb) == (1003, "2.2.2.2", 64)
+    assert (settings.port, settings.host, settings.stretch_mb) == (1003, "2.2.2.2", 32)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ ever a seq up to which this reader was shown everything that matched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from odograph.api.spelling import Spelling, encoder
 from odograph.api.wire import to_json
 from odograph.errors import invalid
 from odograph.live.directory import Directory
+from odograph.live.turns import SLICE_FIXES
 from odograph.model.catalog import Address
 from odograph.model.fixes import Fixes, empty_fixes
 from odograph.model.ids import AssetId, Seq
@@ -67,7 +68,7 @@ class Positions:
         kind = f"{self._spelling.name}.feed"
         fields = self._fields(call, kind) or (_FIRST, call.context.live.stretch.head, 0)
         if fields[0] == _FIRST:
-            return self._feed_first(call, kind, Seq(fields[1]), fields[2])
+            return await self._feed_first(call, kind, Seq(fields[1]), fields[2])
         return await self._feed_after(call, kind, Seq(fields[1]))
 
     async def history(self, call: Call) -> Answer:
@@ -80,24 +81,26 @@ class Positions:
         asset, from_ms = self._fields(call, kind) or (0, start_ms)
         fixes, place = await self._range(call, asset, from_ms, start_ms, end_ms)
         cursor = self._cursor(call, kind, *place) if place else ""
-        return _answer(self._many_each(call, fixes, self._encoded(call, fixes)), cursor, place is not None)
+        pieces = await call.context.live.seam.spell(fixes, self._encoder(call))
+        return _answer(await self._many_each(call, fixes, pieces), cursor, place is not None)
 
     # -- feed
 
-    def _feed_first(self, call: Call, kind: str, position: Seq, last: int) -> Answer:
+    async def _feed_first(self, call: Call, kind: str, position: Seq, last: int) -> Answer:
         """Pages of newest fixes. The position was fixed at the first call: a fix since then may be seen twice."""
         assets, more = _page(assets_of(call), last, SNAPSHOT_PAGE)
         fixes = _newest(call, assets)
         fields = (_FIRST, position, int(assets[-1])) if more else (_AFTER, position)
-        return _answer(
-            self._many_each(call, fixes, self._encoded(call, fixes)), self._cursor(call, kind, *fields), more
-        )
+        pieces = await call.context.live.seam.spell(fixes, self._encoder(call))
+        entries = await self._many_each(call, fixes, pieces)
+        return _answer(entries, self._cursor(call, kind, *fields), more)
 
     async def _feed_after(self, call: Call, kind: str, after: Seq) -> Answer:
         fixes, pieces, reached, more = await call.context.live.seam.read_after(
             call.principal.org, after, _filter(call), FEED_PAGE, FEED_SCAN, self._spelling.name, self._encoder(call)
         )
-        return _answer(self._many_each(call, fixes, pieces), self._cursor(call, kind, _AFTER, reached), more)
+        entries = await self._many_each(call, fixes, pieces)
+        return _answer(entries, self._cursor(call, kind, _AFTER, reached), more)
 
     # -- history
 
@@ -162,23 +165,31 @@ class Positions:
                 entries.append(head + key + piece + b"}")
         return entries
 
-    def _many_each(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
+    async def _many_each(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
         """One entry for each vehicle in these fixes; its own stay in the order they are in."""
         if not (self._is_shown and len(fixes)):
             return []
         pieces = self._with_addresses(call, fixes, pieces)
+        order = np.argsort(fixes["asset"], kind="stable")
+        assets = fixes["asset"][order]
+        starts = np.flatnonzero(np.diff(assets, prepend=~assets[:1]))
+        stops = [*starts[1:].tolist(), len(order)]
+        parts = zip(assets[starts].tolist(), starts.tolist(), stops, strict=True)
+        entries = self._entries(call, parts, [pieces[row] for row in order.tolist()])
+        return list(chain.from_iterable(await call.context.live.seam.turns.take(entries, len(fixes))))
+
+    def _entries(
+        self, call: Call, parts: Iterator[tuple[int, int, int]], pieces: list[bytes]
+    ) -> Iterator[list[bytes]]:
+        """Some at a time. `parts`: of each vehicle its number, and where its pieces begin and end."""
         head_of = _directory(call).assets.head
         key = f',"{self._spelling.many}":['.encode()
-        assets = fixes["asset"]
-        order = np.argsort(assets, kind="stable")
-        entries = []
-        for asset, rows in groupby(
-            zip(assets[order].tolist(), order.tolist(), strict=True), key=lambda row: row[0]
-        ):
-            head = head_of(AssetId(asset))
-            if head is not None:
-                entries.append(head + key + b",".join([pieces[row] for _, row in rows]) + b"]}")
-        return entries
+        while some := list(islice(parts, SLICE_FIXES)):
+            yield [
+                b"%b%b%b]}" % (head, key, b",".join(pieces[start:stop]))
+                for asset, start, stop in some
+                if (head := head_of(AssetId(asset))) is not None
+            ]
 
     def _fields(self, call: Call, kind: str) -> tuple[int, ...]:
         after = call.query.text(AFTER)
@@ -233,12 +244,5 @@ def _newest(call: Call, assets: Assets) -> Fixes:
 
 def _answer(entries: Iterable[bytes], cursor: str, more: bool) -> Answer:
     has_next = b"true" if more else b"false"
-    return Answer(
-        b'{"data":['
-        + b",".join(entries)
-        + b'],"pagination":{"endCursor":"'
-        + cursor.encode()
-        + b'","hasNextPage":'
-        + has_next
-        + b"}}"
-    )
+    tail = b'],"pagination":{"endCursor":"%b","hasNextPage":%b}}' % (cursor.encode(), has_next)
+    return Answer(b"".join((b'{"data":[', b",".join(entries), tail)))

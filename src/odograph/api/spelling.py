@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from odograph.api.wire import degrees, heading_degrees, mph, render_time
+from odograph.api.wire import degrees_texts, heading_degrees, mph, render_time
 from odograph.geocoding.base import Geocoder
 from odograph.model.fixes import MARK_NAMES, UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
 
@@ -83,13 +83,16 @@ def encoder(spelling: Spelling, geocoder: Geocoder) -> Callable[[Fixes], list[by
     quoted = _Texts[str](lambda text: str(_quote(text), "utf-8"))
 
     def encode(fixes: Fixes) -> list[bytes]:
+        names = ("time_ms", "lat_e7", "lon_e7", "heading_cdeg", "speed_ckmh", "marks")
+        places = (degrees_texts(fixes["lat_e7"]), degrees_texts(fixes["lon_e7"]))
+        rows = zip(*places, *(fixes[name].tolist() for name in names), strict=True)
         return [
             (
-                f'{{"time":"{render_time(time_ms)}","latitude":{degrees(lat_e7)},"longitude":{degrees(lon_e7)}'
+                f'{{"time":"{render_time(time_ms)}","latitude":{lat},"longitude":{lon}'
                 f"{headings[heading_cdeg]}{speeds[speed_ckmh]}{tail}{_DOUBTS[marks]}"
                 f',"reverseGeo":{{"formattedLocation":{quoted[describe(lat_e7, lon_e7)]}}}}}'
             ).encode()
-            for _, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks in fixes.tolist()
+            for lat, lon, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks in rows
         ]
 
     return encode

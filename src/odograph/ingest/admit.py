@@ -13,7 +13,11 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from odograph.model.fixes import (
+    FIX_DTYPE,
     FIX_ROW,
     MARK_SPEED_SENTINEL,
     MARK_ZERO_ISLAND,
@@ -47,6 +51,7 @@ REASONS: Final = (
 """Every reason for which a report can never be stored; also labels of a counter."""
 
 _SENTINEL_CKMH: Final = 41038  # 255 mph
+_MANY: Final = 64  # reports; of fewer, rows are packed faster than columns
 
 
 def admit(
@@ -61,8 +66,16 @@ def admit(
 
     Reports with time <= `oldest_ms` or more than MAX_FUTURE_MS after `now_ms` are refused.
     """
-    pack = FIX_ROW.pack
     latest_ms = min(now_ms + MAX_FUTURE_MS, MAX_TIME_MS - 1)
+    if len(reports) >= _MANY and _admit_columns(out, asset, reports, oldest_ms, latest_ms):
+        return []
+    return _admit_rows(out, asset, reports, oldest_ms, latest_ms)
+
+
+def _admit_rows(
+    out: bytearray, asset: AssetId, reports: Sequence[Report], oldest_ms: int, latest_ms: int
+) -> list[tuple[int, str]]:
+    pack = FIX_ROW.pack
     refused: list[tuple[int, str]] = []
     for index, (time_ms, lat, lon, heading_deg, speed_kmh) in enumerate(reports):
         heading, speed = heading_deg, speed_kmh
@@ -86,6 +99,45 @@ def admit(
         heading_cdeg = UNKNOWN_HEADING if heading is None else round(heading * 100.0) % 36000
         out += pack(asset, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks)
     return refused
+
+
+def _admit_columns(
+    out: bytearray, asset: AssetId, reports: Sequence[Report], oldest_ms: int, latest_ms: int
+) -> bool:
+    """The same rows, column by column; False, and nothing done, where any report has to be looked at by itself."""
+    times, *others = zip(*reports, strict=True)
+    if not oldest_ms < min(times) <= max(times) <= latest_ms:
+        return False
+    lat, lon, heading_deg, speed_kmh = (np.array(column, dtype=np.float64) for column in others)
+    headings = _hundredths(heading_deg, others[2], 360.0, UNKNOWN_HEADING)
+    speeds = _hundredths(speed_kmh, others[3], MAX_SPEED_KMH, UNKNOWN_SPEED)
+    if headings is None or speeds is None or not (np.abs(lat).max() <= 90.0 and np.abs(lon).max() <= 180.0):
+        return False
+    rows = np.empty(len(times), dtype=FIX_DTYPE)
+    rows["asset"], rows["time_ms"] = asset, times
+    rows["lat_e7"], rows["lon_e7"] = np.rint(lat * 1e7), np.rint(lon * 1e7)
+    headings[headings == 36000.0] = 0.0
+    rows["heading_cdeg"], rows["speed_ckmh"] = headings, speeds
+    is_nowhere = (rows["lat_e7"] == 0) & (rows["lon_e7"] == 0)
+    rows["marks"] = MARK_SPEED_SENTINEL * (speeds == _SENTINEL_CKMH) + MARK_ZERO_ISLAND * is_nowhere
+    out += rows.tobytes()
+    return True
+
+
+def _hundredths(
+    values: npt.NDArray[np.float64], said: Sequence[float | None], most: float, unknown: int
+) -> npt.NDArray[np.float64] | None:
+    """Values, NaN for None, in whole hundredths; None where any is neither unknown nor from 0 to `most`."""
+    is_unknown = np.isnan(values)
+    if is_unknown.any():
+        if np.count_nonzero(is_unknown) != said.count(None):
+            return None
+        values = np.where(is_unknown, 0.0, values)
+    if not (values.min() >= 0.0 and values.max() <= most):
+        return None
+    steps = np.rint(values * 100.0)
+    steps[is_unknown] = unknown
+    return steps
 
 
 def _impossible(report: Report, oldest_ms: int, latest_ms: int) -> str | None:

@@ -36,8 +36,6 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 _TAKEN: Final = b"odograph-taken"
 _MOST_REASONS: Final = 20  # a header has to stay short; a batch's own answer has them all
-_ONE_STORED: Final = Taken(stored=1)
-_ONE_STORED_COUNTS: Final = b'{"stored":1,"known":0,"sameTimeDifferent":0,"rejected":[]}'
 
 
 class _Declined(Exception):
@@ -212,8 +210,13 @@ def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
 
 def _counts(taken: Sequence[Taken]) -> bytes:
     """What became of a request, for senders whose protocol has no words for it; the first reasons will do."""
-    if len(taken) == 1 and taken[0] == _ONE_STORED:
-        return _ONE_STORED_COUNTS
+    if len(taken) == 1 and not taken[0].rejected:
+        one = taken[0]
+        return b'{"stored":%d,"known":%d,"sameTimeDifferent":%d,"rejected":[]}' % (
+            one.stored,
+            one.known,
+            one.same_time_different,
+        )
     rejected = [
         {"index": index, "reason": reason} for one in taken for index, reason in islice(one.rejected, _MOST_REASONS)
     ]

@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from odograph.live.compact import Hints, Interned, Places, Shelf
+from odograph.live.compact import Hints, Interned, Many, Places
 from odograph.live.entity import Entity
 from odograph.model.catalog import Asset
-from odograph.model.ids import AssetId, OrgId, RecordId, render_asset_id
+from odograph.model.ids import AssetId, OrgId, render_asset_id
 from odograph.store.base import Record
 
 AssetIds = npt.NDArray[np.uint32]
@@ -32,7 +32,6 @@ class _Head(msgspec.Struct):
     name: str
 
 
-_json = msgspec.json.Decoder(Asset)
 _packer = msgspec.msgpack.Encoder()
 _unpacker = msgspec.msgpack.Decoder(_Packed)
 _head = msgspec.json.Decoder(_Head)
@@ -63,11 +62,11 @@ def names_of(body: Asset) -> Iterator[str]:
         yield f"samsara.serial:{body.serial}"
 
 
-class Assets:
+class Assets(Many[Asset]):
     """Looked up by record id, number or name; listed by number."""
 
     def __init__(self) -> None:
-        self._shelf = Shelf()
+        super().__init__(Asset)
         self._numbers = array("I")
         self._heads = array("H")  # how much of the slot's bytes is the head; the packed body follows
         self._tag_sets = array("i")
@@ -76,25 +75,6 @@ class Assets:
         self._sets: Interned[tuple[int, ...]] = Interned()
         self._rolls: dict[OrgId, Roll] = {}
         self._driven: dict[int, set[int]] = {}  # number of a driver -> numbers of the assets assigned to him
-
-    def put(self, record: Record) -> None:
-        """Take in a living record, unless a newer state of it is here."""
-        assert record.body is not None
-        shelf, slot = self._shelf, self._shelf.places.find(record.id)
-        if slot >= 0:
-            if shelf.revs[slot] >= record.rev:
-                return
-            self._unlink(slot)
-        else:
-            slot = shelf.take(record.id)
-        self._link(slot, record, _json.decode(record.body))
-
-    def drop(self, record_id: RecordId) -> None:
-        """Forget a record; nothing happens where it is unknown."""
-        slot = self._shelf.places.find(record_id)
-        if slot >= 0:
-            self._unlink(slot)
-            self._shelf.free(slot)
 
     def _link(self, slot: int, record: Record, body: Asset) -> None:
         if slot == len(self._numbers):
@@ -130,15 +110,6 @@ class Assets:
         packed = _unpacker.decode(self._shelf.body(slot, self._heads[slot]))
         number, _, *rest = msgspec.structs.astuple(packed)
         return Asset(number, _head.decode(head + b"}").name, *rest)
-
-    def _entity(self, slot: int) -> Entity[Asset]:
-        shelf = self._shelf
-        return Entity(OrgId(shelf.orgs[slot]), RecordId(shelf.ids[slot]), shelf.revs[slot], self._body(slot))
-
-    def find(self, org: OrgId, record_id: RecordId) -> Entity[Asset] | None:
-        """By its record id, within its org."""
-        slot = self._shelf.places.find(record_id)
-        return self._entity(slot) if slot >= 0 and self._shelf.orgs[slot] == org else None
 
     def find_by_number(self, org: OrgId, number: AssetId) -> Entity[Asset] | None:
         """By the number that the log knows it by, within its org."""
@@ -200,9 +171,6 @@ class Assets:
                 parts.setdefault(tag, []).append(part)
         by_tag = {tag: _sorted(np.concatenate(some)) for tag, some in parts.items()}
         return Roll(_sorted(numbers), by_tag)
-
-    def __len__(self) -> int:
-        return int(np.count_nonzero(np.frombuffer(self._shelf.orgs, dtype=np.int32) >= 0))
 
 
 def _code(org: OrgId, text: str) -> int:

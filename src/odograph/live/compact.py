@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Hashable
 from typing import Generic, TypeVar
+
+import msgspec
+import numpy as np
+
+from odograph.live.entity import Entity
+from odograph.model.ids import OrgId, RecordId
+from odograph.store.base import Record
 
 PAGE = 1024
 EMPTY = -1
@@ -13,6 +21,7 @@ FIRST_SIZE = 64
 SLACK = 1 << 16
 
 T = TypeVar("T", bound=Hashable)
+B = TypeVar("B", bound=msgspec.Struct)
 
 
 class Places:
@@ -199,3 +208,54 @@ class Shelf:
             packed += self.body(slot)
             self._starts[slot], self._ends[slot] = start, len(packed)
         self._bodies, self._wasted = packed, 0
+
+
+class Many(ABC, Generic[B]):
+    """Records of one kind on a shelf: for hundreds of thousands, where `Few` would take too much."""
+
+    def __init__(self, body: type[B]) -> None:
+        self._decoder = msgspec.json.Decoder(body)
+        self._shelf = Shelf()
+
+    def put(self, record: Record) -> None:
+        """Take in a living record, unless a newer state of it is here."""
+        assert record.body is not None
+        shelf, slot = self._shelf, self._shelf.places.find(record.id)
+        if slot >= 0:
+            if shelf.revs[slot] >= record.rev:
+                return
+            self._unlink(slot)
+        else:
+            slot = shelf.take(record.id)
+        self._link(slot, record, self._decoder.decode(record.body))
+
+    def drop(self, record_id: RecordId) -> None:
+        """Forget a record; nothing happens where it is unknown."""
+        slot = self._shelf.places.find(record_id)
+        if slot >= 0:
+            self._unlink(slot)
+            self._shelf.free(slot)
+
+    def find(self, org: OrgId, record_id: RecordId) -> Entity[B] | None:
+        """By its record id, within its org."""
+        slot = self._shelf.places.find(record_id)
+        return self._entity(slot) if slot >= 0 and self._shelf.orgs[slot] == org else None
+
+    def _entity(self, slot: int) -> Entity[B]:
+        shelf = self._shelf
+        return Entity(OrgId(shelf.orgs[slot]), RecordId(shelf.ids[slot]), shelf.revs[slot], self._body(slot))
+
+    @abstractmethod
+    def _link(self, slot: int, record: Record, body: B) -> None:
+        """Fill the slot, which is a new one or was unlinked, and make it findable."""
+
+    @abstractmethod
+    def _unlink(self, slot: int) -> None:
+        """Undo what `_link` did besides filling the slot."""
+
+    @abstractmethod
+    def _body(self, slot: int) -> B:
+        """What was linked."""
+
+    def __len__(self) -> int:
+        return int(np.count_nonzero(np.frombuffer(self._shelf.orgs, dtype=np.int32) >= 0))

@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from odograph.live.compact import Hints, Shelf
+from odograph.live.compact import Hints, Many
 from odograph.live.entity import Entity
 from odograph.model.catalog import Device
-from odograph.model.ids import AssetId, OrgId, RecordId
+from odograph.model.ids import AssetId, OrgId
 from odograph.store.base import Record
 
 HASH_SIZE: Final = 32
@@ -23,40 +23,19 @@ class _Packed(Device, frozen=True, array_like=True):
     """A device's body without its field names and its key's hash, which has a column."""
 
 
-_json = msgspec.json.Decoder(Device)
 _packer = msgspec.msgpack.Encoder()
 _unpacker = msgspec.msgpack.Decoder(_Packed)
 
 
-class Devices:
+class Devices(Many[Device]):
     """Looked up by record id, key hash or device id; listed by record id."""
 
     def __init__(self) -> None:
-        self._shelf = Shelf()
+        super().__init__(Device)
         self._hashes = bytearray()
         self._assets = array("q")
         self._keys = Hints()
         self._names = Hints()
-
-    def put(self, record: Record) -> None:
-        """Take in a living record, unless a newer state of it is here."""
-        assert record.body is not None
-        shelf, slot = self._shelf, self._shelf.places.find(record.id)
-        if slot >= 0:
-            if shelf.revs[slot] >= record.rev:
-                return
-            self._unlink(slot)
-        else:
-            slot = shelf.take(record.id)
-        self._link(slot, record, _json.decode(record.body))
-
-    def drop(self, record_id: RecordId) -> None:
-        """Forget a record; nothing happens where it is unknown."""
-        slot = self._shelf.places.find(record_id)
-        if slot >= 0:
-            self._unlink(slot)
-            self._assets[slot] = 0
-            self._shelf.free(slot)
 
     def _link(self, slot: int, record: Record, body: Device) -> None:
         if slot == len(self._assets):
@@ -75,6 +54,7 @@ class Devices:
 
     def _unlink(self, slot: int) -> None:
         body = self._body(slot)
+        self._assets[slot] = 0
         if body.key_hash:
             self._keys.drop(_key_code(self._hash(slot)), slot)
         if body.device_id:
@@ -87,15 +67,6 @@ class Devices:
         bare = Device(*msgspec.structs.astuple(_unpacker.decode(self._shelf.body(slot))))
         key_hash = self._hash(slot)
         return bare if key_hash == NO_KEY else msgspec.structs.replace(bare, key_hash=key_hash.hex())
-
-    def _entity(self, slot: int) -> Entity[Device]:
-        shelf = self._shelf
-        return Entity(OrgId(shelf.orgs[slot]), RecordId(shelf.ids[slot]), shelf.revs[slot], self._body(slot))
-
-    def find(self, org: OrgId, record_id: RecordId) -> Entity[Device] | None:
-        """By its record id, within its org."""
-        slot = self._shelf.places.find(record_id)
-        return self._entity(slot) if slot >= 0 and self._shelf.orgs[slot] == org else None
 
     def find_by_key(self, key_hash: bytes) -> Entity[Device] | None:
         """By the SHA-256 (32 bytes) of its key, over all orgs, disabled ones included.
@@ -133,9 +104,6 @@ class Devices:
         start = int(np.searchsorted(ids[order], after, side="right"))
         end = None if limit is None else start + limit
         return [self._entity(slot) for slot in slots[order[start:end]].tolist()]
-
-    def __len__(self) -> int:
-        return int(np.count_nonzero(np.frombuffer(self._shelf.orgs, dtype=np.int32) >= 0))
 
 
 def _key_code(key_hash: bytes) -> int:

@@ -1,24 +1,31 @@
 """The seam between memory and disk: every read takes each fix from exactly one side of it.
 
 The floor of an org's stream is the seam: memory has every fix with a later seq, the store is asked for the
-rest with `through` set to it. The floor is read in the same step as memory, before anything is awaited.
+rest with `through` set to it. The floor is read in the same step as memory, before anything is awaited; what
+was read is spelled afterwards, in slices, for fixes and the places they have never change.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from odograph.live.stretch import Encode, Stretch, by_asset_and_time, newest_of_each
+from odograph.live.stretch import Encode, Slice, Stretch, by_asset_and_time, newest_of_each
+from odograph.live.turns import SLICE_FIXES, Turns
 from odograph.model.fixes import Fixes, empty_fixes
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import Store
 
 Assets = npt.NDArray[np.uint32]
 """Asset numbers, ascending, each once."""
+FEW_OF_MANY: Final = 4  # who wants fewer than one in so many has those spelled alone, not all for others to come
+Rows = npt.NDArray[np.intp]
+"""Places in a slice, ascending."""
 
 
 class Seam:
@@ -27,6 +34,7 @@ class Seam:
     def __init__(self, store: Store, stretch: Stretch) -> None:
         self._store = store
         self._stretch = stretch
+        self.turns = Turns()
 
     async def read_after(
         self, org: OrgId, after: Seq, wanted: Assets | None, page: int, scan: int, spelling: str, encode: Encode
@@ -38,14 +46,25 @@ class Seam:
         limit = page if wanted is None else scan
         floor = self._stretch.floor(org)
         if after >= floor:
-            fixes, pieces, reached = self._from_memory(org, after, wanted, page, limit, spelling, encode)
+            found, reached = self._from_memory(org, after, wanted, page, limit)
+            more = reached < self._stretch.head
+            fixes = np.concatenate([empty_fixes(), *(part.fixes[rows] for part, rows in found)])
+            unspelled = sum(self._stretch.unspelled(part, spelling) for part, _ in found)
+            taken = await self.turns.take(self._spelled(found, spelling, encode), max(len(fixes), unspelled))
+            pieces = list(chain.from_iterable(taken))
         else:
             block, reached = await self._store.read_after(org, after, floor, limit, wanted)
             fixes = block.fixes
             if len(fixes) > page:
                 fixes, reached = fixes[:page], Seq(int(block.seqs[page - 1]))
-            pieces = encode(fixes)
-        return fixes, pieces, reached, reached < self._stretch.head
+            more = reached < self._stretch.head
+            pieces = await self.spell(fixes, encode)
+        return fixes, pieces, reached, more
+
+    async def spell(self, fixes: Fixes, encode: Encode) -> list[bytes]:
+        """Fixes from disk or of several places, encoded for this reader alone."""
+        slices = (encode(fixes[at : at + SLICE_FIXES]) for at in range(0, len(fixes), SLICE_FIXES))
+        return list(chain.from_iterable(await self.turns.take(slices, len(fixes))))
 
     async def read_fixes_after(self, org: OrgId, after: Seq, wanted: Assets, scan: int) -> tuple[Fixes, Seq, bool]:
         """The fixes of these assets among the org's next `scan` after a seq, in arrival order, as they are.
@@ -87,26 +106,36 @@ class Seam:
         return newest_of_each(by_asset_and_time([on_disk, in_memory]))
 
     def _from_memory(
-        self, org: OrgId, after: Seq, wanted: Assets | None, page: int, limit: int, spelling: str, encode: Encode
-    ) -> tuple[Fixes, list[bytes], Seq]:
+        self, org: OrgId, after: Seq, wanted: Assets | None, page: int, limit: int
+    ) -> tuple[list[tuple[Slice, Rows]], Seq]:
+        """What the page shows, as rows of slices, and the last seq looked at."""
         slices, reached = self._stretch.read_after(org, after, limit)
-        found: list[Fixes] = []
-        pieces: list[bytes] = []
+        found: list[tuple[Slice, Rows]] = []
+        room = page
         for part in slices:
             fixes = part.fixes
             rows = np.arange(len(fixes)) if wanted is None else np.flatnonzero(np.isin(fixes["asset"], wanted))
-            if not len(rows):
-                continue
-            room = page - len(pieces)
-            if room:
-                encoded = self._stretch.fragments(part, spelling, encode)
-                found.append(fixes[rows[:room]])
-                pieces.extend(encoded[row] for row in rows[:room].tolist())
+            if room and len(rows):
+                found.append((part, rows[:room]))
             if len(rows) > room:
                 # The cursor stays just before the first match that is not shown.
                 reached = Seq(int(part.segment.seqs[part.start + int(rows[room])]) - 1)
                 break
-        return (np.concatenate(found) if found else empty_fixes()), pieces, reached
+            room -= len(rows)
+        return found, reached
+
+    def _spelled(self, found: Sequence[tuple[Slice, Rows]], spelling: str, encode: Encode) -> Iterator[list[bytes]]:
+        """The pieces of each part when all of it is encoded; nothing at the steps in between."""
+        for part, rows in found:
+            if FEW_OF_MANY * len(rows) < self._stretch.unspelled(part, spelling):
+                fixes = part.fixes[rows]
+                yield from (encode(fixes[at : at + SLICE_FIXES]) for at in range(0, len(fixes), SLICE_FIXES))
+                continue
+            encoded: list[bytes] = []
+            for some in self._stretch.fragments(part, spelling, encode):
+                encoded += some
+                yield []
+            yield [encoded[row] for row in rows.tolist()]
 
 
 def _joined(cold: Fixes, warm: Fixes, begin_ms: int) -> Fixes:

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from odograph.live.stretch import newest_of_each
-from odograph.model.fixes import FIX_DTYPE, Fixes
+from odograph.model.fixes import FIX_DTYPE, MAX_TIME_MS, Fixes
 from odograph.model.ids import AssetId
 from odograph.store.base import Block, Newest
 
@@ -31,7 +30,10 @@ class Snapshot:
         """Take in one block, in any order of times."""
         fixes = block.fixes
         if len(fixes) > 1:
-            fixes = newest_of_each(fixes[np.lexsort((fixes["time_ms"], fixes["asset"]))])
+            assets = fixes["asset"].astype(np.int64)
+            order = np.argsort(assets * MAX_TIME_MS + fixes["time_ms"])  # one key, which sorts faster than two
+            assets = assets[order]
+            fixes = fixes[order[np.append(assets[1:] != assets[:-1], True)]]
         self._take(fixes, np.full(len(fixes), block.received_ms, dtype=np.int64))
 
     def newest(self, assets: npt.NDArray[np.uint32]) -> Fixes:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from odograph.live.turns import SLICE_FIXES
 from odograph.model.fixes import FIX_DTYPE, FIX_SIZE, Fixes, empty_fixes
 from odograph.model.ids import OrgId, Seq
 from odograph.store.base import Block
@@ -30,7 +31,18 @@ Encode = Callable[[Fixes], list[bytes]]
 class Segment:
     """Some consecutive fixes of one org's stream; grows until it is full."""
 
-    __slots__ = ("_fixes", "_seqs", "count", "encoded", "encoded_bytes", "first_seq", "org", "time_max", "time_min")
+    __slots__ = (
+        "_fixes",
+        "_seqs",
+        "count",
+        "encoded",
+        "encoded_bytes",
+        "first_seq",
+        "is_held",
+        "org",
+        "time_max",
+        "time_min",
+    )
 
     def __init__(self, org: OrgId, capacity: int) -> None:
         self.org = org
@@ -42,6 +54,8 @@ class Segment:
         self.time_max = -1
         self.encoded: dict[str, list[bytes]] = {}
         self.encoded_bytes = 0
+        self.is_held = True
+        """Until the stretch lets go of it: a page that is being made may know it longer."""
 
     @property
     def capacity(self) -> int:
@@ -78,17 +92,6 @@ class Segment:
             self.time_max = max(self.time_max, int(times.max()))
             self.count = stop
         return taken
-
-    def fragments(self, spelling: str, encode: Encode, through: int) -> tuple[list[bytes], int]:
-        """The rows before `through`, encoded once for all readers, and the bytes newly spent on that."""
-        known = self.encoded.setdefault(spelling, [])
-        spent = 0
-        if len(known) < through:
-            new = encode(self._fixes[len(known) : through])
-            known.extend(new)
-            spent = sum(map(len, new)) + _FRAGMENT_OVERHEAD * len(new)
-            self.encoded_bytes += spent
-        return known, spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +184,26 @@ class Stretch:
                     return slices, self._reached(stream, segment, stop)
         return slices, self.head
 
-    def fragments(self, piece: Slice, spelling: str, encode: Encode) -> list[bytes]:
-        """The encoded form of a slice's rows; what others have asked for already is not encoded again."""
-        known, spent = piece.segment.fragments(spelling, encode, piece.stop)
-        answer = known[piece.start : piece.stop]
-        if spent:
-            self._bytes += spent
-            if self._bytes > self._max_bytes:
-                self._shed()
-        return answer
+    def unspelled(self, piece: Slice, spelling: str) -> int:
+        """How many rows `fragments` would have to encode."""
+        return max(0, piece.stop - len(piece.segment.encoded.get(spelling, ())))
+
+    def fragments(self, piece: Slice, spelling: str, encode: Encode) -> Iterator[list[bytes]]:
+        """The encoded form of a slice's rows, some at a time: between two of them the stretch may go on.
+
+        What others have asked for already, or ask for meanwhile, is not encoded again.
+        """
+        segment, given = piece.segment, piece.start
+        known = segment.encoded.setdefault(spelling, [])
+        while given < piece.stop:
+            if len(known) < piece.stop:
+                new = encode(segment.fixes[len(known) : min(piece.stop, len(known) + SLICE_FIXES)])
+                known.extend(new)
+                if segment.is_held and segment.encoded.get(spelling) is known:  # else nobody else will find it
+                    self._spend(segment, sum(map(len, new)) + _FRAGMENT_OVERHEAD * len(new))
+            upto = min(len(known), piece.stop)
+            yield known[given:upto]
+            given = max(given, upto)
 
     def in_range(self, org: OrgId, assets: npt.NDArray[np.uint32], start_ms: int, end_ms: int) -> Fixes:
         """All held fixes of these assets (sorted) with start <= time < end, by asset and time."""
@@ -229,6 +243,12 @@ class Stretch:
             self._oldest.append(last)
         return last
 
+    def _spend(self, segment: Segment, encoded_bytes: int) -> None:
+        segment.encoded_bytes += encoded_bytes
+        self._bytes += encoded_bytes
+        if self._bytes > self._max_bytes:
+            self._shed()
+
     def _shed(self) -> None:
         for segment in self._oldest:
             if segment.encoded_bytes:
@@ -238,6 +258,7 @@ class Stretch:
                     return
         while self._bytes > self._max_bytes and len(self._oldest) > 1:
             segment = self._oldest.popleft()
+            segment.is_held = False
             stream = self._streams[segment.org]
             stream.segments.pop(0)
             stream.first_seqs.pop(0)

@@ -47,9 +47,12 @@ def _split_form(text: str) -> dict[str, str]:
     pairs = text.split("&", MAX_FIELDS)
     if len(pairs) > MAX_FIELDS:
         raise BadFrame(f"more than {MAX_FIELDS} fields")
+    is_quoted = "%" in text or "+" in text  # which what most devices send is not
     for pair in pairs:
         name, _, value = pair.partition("=")
-        fields.setdefault(unquote_plus(name), unquote_plus(value))
+        if is_quoted:
+            name, value = unquote_plus(name), unquote_plus(value)
+        fields.setdefault(name, value)
     return fields
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from odograph.api.params import parse_time
-from odograph.api.wire import degrees, heading_degrees, mph, render_time
+from odograph.api.wire import degrees, degrees_texts, heading_degrees, mph, render_time
 from odograph.model.fixes import MAX_TIME_MS
 
 
@@ -39,6 +41,12 @@ def test_speeds_keep_their_full_precision():
 def test_degrees_are_written_as_the_device_said_them(e7):
     assert round(degrees(e7) * 1e7) == e7
     assert len(repr(degrees(e7)).partition("e")[0].lstrip("-").replace(".", "").strip("0")) <= 10
+
+
+@given(st.lists(st.integers(-1_800_000_000, 1_800_000_000) | st.integers(-1000, 1000), max_size=5))
+def test_a_column_of_degrees_is_written_number_by_number(column):
+    texts = degrees_texts(np.array(column, dtype=np.int32))
+    assert [json.loads(text) for text in texts] == [degrees(e7) for e7 in column]
 
 
 def test_headings_have_two_decimals():

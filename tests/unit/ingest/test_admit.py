@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odograph.ingest import admit as reasons
-from odograph.ingest.admit import admit
+from odograph.ingest.admit import _admit_columns, _admit_rows, admit
 from odograph.model.fixes import (
     FIX_SIZE,
     MARK_SPEED_SENTINEL,
@@ -89,6 +89,40 @@ def test_what_has_no_more_decimals_than_are_kept_is_kept_exactly(lat_e7, lon_e7,
 def test_a_heading_is_kept_in_hundredths_and_full_circle_is_north(said, kept):
     rows, _ = rows_of(Report(NOW, 1.0, 2.0, said, 3.0))
     assert rows["heading_cdeg"][0] == kept
+
+
+odd = st.builds(
+    Report,
+    st.integers(-1, NOW + 2),
+    st.sampled_from((0.0, 1e-9, -90.0, 90.0000001, math.nan, 52)),
+    st.sampled_from((0.0, -1e-9, 180.0, -180.1, math.inf, -1)),
+    st.sampled_from((None, 0.0, 359.996, 360.0, 360.1, -1.0, math.nan)),
+    st.sampled_from((None, 0.0, 410.38, 410.3849, 2000.0, 2000.1, -1.0)),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(sound, min_size=1, max_size=5) | st.lists(sound | odd, min_size=1, max_size=5))
+def test_columns_become_the_very_rows_that_reports_one_by_one_become_or_nothing_at_all(reports):
+    rows, columns = bytearray(), bytearray()
+    refused = _admit_rows(rows, ASSET, reports, 0, NOW)
+    if _admit_columns(columns, ASSET, reports, 0, NOW):
+        assert not refused
+        assert columns == rows
+    else:
+        assert not columns
+        assert refused or any(number is not None and number < 0 for report in reports for number in report[3:])
+
+
+@pytest.mark.parametrize("count", [63, 64, 200])
+def test_long_deliveries_are_admitted_like_short_ones(count):
+    reports = [Report(NOW - at, 0.0, at / 1e7, None if at % 3 else at % 360, 410.38) for at in range(count)]
+    rows, refused = rows_of(*reports)
+    assert not refused
+    assert rows.tolist() == [rows_of(report)[0].tolist()[0] for report in reports]
+    rows, refused = rows_of(*reports, Report(NOW, 91.0, 0.0))
+    assert refused == [(count, reasons.LATITUDE_OUT_OF_RANGE)]
+    assert len(rows) == count
 
 
 def test_zero_is_known_and_not_the_same_as_unknown():

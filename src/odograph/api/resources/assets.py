@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -24,15 +24,16 @@ from odograph.api.resources.vehicles import (
     asset_of,
     external_ids,
     fields_of,
+    shown_of,
     tiny_tags,
 )
-from odograph.api.wire import Time, render_time, to_json
+from odograph.api.wire import Time, to_json
 from odograph.catalog import assets
 from odograph.errors import invalid
 from odograph.live.entity import Entity
 from odograph.model.access import Scope
 from odograph.model.catalog import Asset
-from odograph.model.ids import AssetId, render_asset_id
+from odograph.model.ids import AssetId
 
 PAGE: Final = 300  # the vendor's; this list has no `limit`
 KIND: Final = "assets"
@@ -156,22 +157,14 @@ def _one(call: Call, asset: Entity[Asset]) -> Answer:
 
 def _asset(call: Call, asset: Entity[Asset], shows: set[str]) -> AssetAnswer:
     body = asset.body
-    known: dict[str, Any] = {
-        field: value
-        for field in ("vin", "license_plate", "make", "model", "year", "notes")
-        if (value := getattr(body, field))
-    }
     tags = tiny_tags(call.context.live.directory, asset.org, body.tag_ids) if "Tags" in shows else UNSET
     return AssetAnswer(
-        id=render_asset_id(AssetId(body.number)),
         type=body.type,
-        name=body.name,
-        created_at_time=render_time(body.created_ms),
-        updated_at_time=render_time(body.updated_ms),
         serial_number=body.serial or UNSET,
+        year=body.year or UNSET,
         external_ids=external_ids(body) if "ExternalIds" in shows else UNSET,
         tags=tags,
-        **known,
+        **shown_of(body),
     )
 
 

@@ -159,23 +159,30 @@ def tiny_tags(directory: Directory, org: OrgId, numbers: Sequence[int]) -> list[
     ]
 
 
+def shown_of(body: Asset) -> dict[str, Any]:
+    """The fields that an asset shows alike wherever it is shown; what is not known of it is left out."""
+    return {
+        "id": render_asset_id(AssetId(body.number)),
+        "name": body.name,
+        "created_at_time": render_time(body.created_ms),
+        "updated_at_time": render_time(body.updated_ms),
+        **{
+            field: value
+            for field in ("vin", "license_plate", "make", "model", "notes")
+            if (value := getattr(body, field))
+        },
+    }
+
+
 def _vehicle(call: Call, asset: Entity[Asset]) -> Vehicle:
     body = asset.body
-    known: dict[str, Any] = {
-        field: value
-        for field in ("vin", "serial", "license_plate", "make", "model", "notes")
-        if (value := getattr(body, field))
-    }
     return Vehicle(
-        id=render_asset_id(AssetId(body.number)),
-        name=body.name,
-        created_at_time=render_time(body.created_ms),
-        updated_at_time=render_time(body.updated_ms),
+        serial=body.serial or UNSET,
         year=str(body.year) if body.year else UNSET,
         static_assigned_driver=_driver(call, asset),
         external_ids=external_ids(body),
         tags=tiny_tags(call.context.live.directory, asset.org, body.tag_ids),
-        **known,
+        **shown_of(body),
     )
 
 

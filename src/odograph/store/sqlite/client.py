@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
@@ -69,7 +70,8 @@ class SqliteStore:
             lambda number: wire.Append(number, parts), *(part.fixes.tobytes() for part in batch)
         )
         outcomes = np.frombuffer(body, dtype=np.uint8)
-        return np.split(outcomes, np.cumsum([rows for _, rows in parts])[:-1]) if parts else []
+        ends = accumulate(rows for _, rows in parts)
+        return [outcomes[end - rows : end] for (_, rows), end in zip(parts, ends, strict=True)]
 
     async def write(self, changes: Sequence[Change]) -> Sequence[Record]:
         """As the port says."""
@@ -102,7 +104,8 @@ class SqliteStore:
                     yield committed
                 if not is_current:
                     is_current = True
-                    yield Committed()
+                    committed = Committed()  # which lets go of the last part that was read from disk
+                    yield committed
                 try:
                     while True:
                         committed = await follower.next()

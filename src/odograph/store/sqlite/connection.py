@@ -48,20 +48,19 @@ class Connection:
                 break
         return cut_frames(self._received)
 
-    def send(self, pieces: Sequence[bytes | memoryview]) -> None:
-        """Send, or keep for later, in order. ConnectionError: it is gone."""
+    def put(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """To be sent by `flush`, in order."""
         for piece in pieces:
             if len(piece):
                 self._unsent.append(memoryview(piece))
                 self.unsent_bytes += len(piece)
-        self.flush()
 
     def push(self, pieces: Sequence[bytes | memoryview]) -> None:
-        """Send what may be skipped when nobody reads: `Behind` follows once somebody does."""
+        """As `put`, what may be skipped when nobody reads: `Behind` follows once somebody does."""
         if self.unsent_bytes > LEFT_BEHIND_BYTES:
             self.is_left_behind = True
         if not self.is_left_behind:
-            self.send(pieces)
+            self.put(pieces)
 
     def flush(self) -> None:
         """Send what the socket takes. ConnectionError: it is gone."""
@@ -71,9 +70,9 @@ class Connection:
             except BlockingIOError:
                 return
             self._sent(sent)
-        if self.is_left_behind:
-            self.is_left_behind = False
-            self.send(frame(Behind()))
+            if not self._unsent and self.is_left_behind:
+                self.is_left_behind = False
+                self.put(frame(Behind()))
 
     def _sent(self, count: int) -> None:
         self.unsent_bytes -= count

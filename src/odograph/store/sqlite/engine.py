@@ -6,7 +6,7 @@ One thread; neither process nor socket.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from odograph.clock import Clock
 from odograph.errors import Corrupt, Refusal, invalid, unavailable
 from odograph.model.fixes import Fixes, empty_fixes, fixes_from_bytes
 from odograph.model.ids import AssetId, OrgId, Seq
-from odograph.store.base import Block, Change, Committed, LedgerEntry, Newest, OrgFixes, Record
+from odograph.store.base import Block, Change, Committed, LedgerEntry, Newest, OrgFixes, Outcome, Record
 from odograph.store.sqlite.database import (
     FILE_NAME,
     LOG_COLUMNS,
@@ -32,7 +32,7 @@ from odograph.store.sqlite.database import (
     write_state,
 )
 from odograph.store.sqlite.dayfile import naming
-from odograph.store.sqlite.dedupe import Dedupe, Verdict
+from odograph.store.sqlite.dedupe import Dedupe
 from odograph.store.sqlite.keys import Mask, Prints, Times, are_possible
 from odograph.store.sqlite.ledger import forget_before, put_entries
 from odograph.store.sqlite.records import apply_changes, last_rev
@@ -78,11 +78,18 @@ class _Requests:
         requests.fixes = np.concatenate(parts) if parts else empty_fixes()
         return requests
 
-    def orgs(self) -> npt.NDArray[np.int64]:
-        """Of each row."""
-        return np.repeat(
-            np.array([org for _, org, _ in self.places], dtype=np.int64), [rows for _, _, rows in self.places]
-        )
+    def by_org(self, outcomes: Outcomes, stored: Fixes) -> Iterator[tuple[OrgId, Fixes]]:
+        """Each org's fixes of the `stored` ones, which are those with that outcome, in arrival order."""
+        if not len(stored):
+            return
+        owners, rows = [org for _, org, _ in self.places], [rows for _, _, rows in self.places]
+        if len(set(owners)) == 1:  # as on most servers: nothing to sort
+            yield owners[0], stored
+            return
+        orgs = np.repeat(np.array(owners, dtype=np.int64), rows)[outcomes == Outcome.STORED]
+        order = np.argsort(orgs, kind="stable")
+        for places in np.split(order, np.flatnonzero(np.diff(orgs[order])) + 1):
+            yield OrgId(int(orgs[places[0]])), stored[places]
 
     def answer(self, outcomes: Outcomes) -> list[list[Outcomes] | Refusal]:
         """Give each part its own."""
@@ -134,7 +141,7 @@ class Engine:
         verdict = self._dedupe.judge(requests.fixes)
         received_ms = self._clock.now_ms()
         with self._transaction():
-            blocks = self._insert(requests.orgs()[verdict.outcomes == 0], verdict, received_ms)
+            blocks = self._insert(requests.by_org(verdict.outcomes, verdict.fixes), received_ms)
             written = self._write(writes)
         self.head = Seq(self.head + len(verdict.fixes))
         self._dedupe.take(verdict, self.head)
@@ -271,16 +278,14 @@ class Engine:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
 
-    def _insert(self, orgs: npt.NDArray[np.int64], verdict: Verdict, received_ms: int) -> list[Block]:
-        """One block an org, in arrival order within it."""
+    def _insert(self, parts: Iterable[tuple[OrgId, Fixes]], received_ms: int) -> list[Block]:
+        """One block an org."""
         blocks: list[Block] = []
         first = self.head + 1
-        order = np.argsort(orgs, kind="stable")
-        for rows in np.split(order, np.flatnonzero(np.diff(orgs[order])) + 1) if len(order) else ():
-            org, fixes = int(orgs[rows[0]]), verdict.fixes[rows]
+        for org, fixes in parts:
             self._connection.execute(INSERT_BLOCK, LogRow.of(first, org, received_ms, fixes.tobytes()))
             seqs = np.arange(first, first + len(fixes), dtype=np.int64)
-            blocks.append(Block(OrgId(org), seqs, fixes, received_ms))
+            blocks.append(Block(org, seqs, fixes, received_ms))
             first += len(fixes)
         return blocks
 

@@ -54,6 +54,7 @@ class Writer:
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
         self._connections: set[Connection] = set()
+        self._addressed: set[Connection] = set()  # who has something to be sent at the end of this turn
         self._appends: list[tuple[Connection, int, list[OrgFixes]]] = []
         self._writes: list[tuple[Connection, int, list[Change]]] = []
         self._since_trim = 0
@@ -84,6 +85,8 @@ class Writer:
                 key.data()
             while self._appends or self._writes:
                 self._commit()
+                self._flush()
+            self._flush()
             if not ready or self._since_trim >= TRIM_AFTER:
                 more_to_trim = self._tidy()
             if self._is_orphan and not any(connection.is_store for connection in self._connections):
@@ -105,30 +108,28 @@ class Writer:
             self._selector.register(connection.socket, selectors.EVENT_READ, lambda: self._serve(connection))
 
     def _serve(self, connection: Connection) -> None:
-        """Take in what came, send what could not be sent before."""
+        """Take in what came; what could not be sent before goes with this turn's."""
         try:
             for head, body in connection.receive():
                 self._take(connection, wire.request_decoder.decode(head), body)
-            if connection in self._connections:  # an answer may have found nobody there
-                connection.flush()
         except (ConnectionError, ValueError, msgspec.MsgspecError) as error:
             if not isinstance(error, ConnectionError):
                 _log.error("a client speaks in tongues: %s", error)
             self._forget(connection)
         else:
-            self._watch(connection)
+            self._addressed.add(connection)
 
     def _watch(self, connection: Connection) -> None:
-        if connection in self._connections:
-            reading = 0 if connection.is_clogged else selectors.EVENT_READ
-            writing = selectors.EVENT_WRITE if connection.unsent_bytes else 0
-            key = self._selector.get_key(connection.socket)
-            if key.events != reading | writing:
-                self._selector.modify(connection.socket, reading | writing, key.data)
+        reading = 0 if connection.is_clogged else selectors.EVENT_READ
+        writing = selectors.EVENT_WRITE if connection.unsent_bytes else 0
+        key = self._selector.get_key(connection.socket)
+        if key.events != reading | writing:
+            self._selector.modify(connection.socket, reading | writing, key.data)
 
     def _forget(self, connection: Connection) -> None:
         if connection in self._connections:
             self._connections.remove(connection)
+            self._addressed.discard(connection)
             self._selector.unregister(connection.socket)
             connection.socket.close()
 
@@ -138,9 +139,16 @@ class Writer:
             self._is_orphan = True
 
     def _send(self, connection: Connection, pieces: Pieces, *, may_skip: bool = False) -> None:
+        """At the end of this turn, with all else that it has for this connection: that wakes its owner once."""
         if connection in self._connections:
+            (connection.push if may_skip else connection.put)(pieces)
+            self._addressed.add(connection)
+
+    def _flush(self) -> None:
+        while self._addressed:
+            connection = self._addressed.pop()
             try:
-                (connection.push if may_skip else connection.send)(pieces)
+                connection.flush()
             except ConnectionError:
                 self._forget(connection)
             else:
