@@ -190,6 +190,8 @@ class Run:
             self._return()
             return
         later = next((stop for stop in hits if stop > self._reached), None)
+        if self._reached < 0 and later and time_ms < scheduled_start_ms(self.plan):
+            return  # the end of another round
         if later is None:
             self._pass_by(time_ms)
         elif self._is_there:

@@ -140,6 +140,14 @@ def entities(*routes: Route) -> list[Entity[Route]]:
     return [Entity(ORG, RecordId(route.number), 1, route) for route in routes]
 
 
+def test_the_end_of_the_round_before_does_not_begin_the_next_one():
+    plan = make_route(1, [0, 5000, 9000], start_min=20)
+    before = [(6, 5000), (9, 5000), (12, 9000), (13, 4000), (15, 0)]
+    route = drive(plan, [*before, (19, 0), (21, 400), (25, 5000), (27, 7000), (30, 9000)])
+    assert [minutes(stop.arrived_ms) for stop in route.stops] == [15, 25, 30]
+    assert (minutes(route.started_ms), minutes(route.ended_ms)) == (21, 30)
+
+
 def test_each_run_has_its_own_time_beside_the_vehicles_others():
     shuttle = [make_route(number, [0, 100], start_min=30 * number) for number in (0, 1, 2)]
     found = [window for _, window in windows(entities(*reversed(shuttle)))]
