@@ -13,7 +13,7 @@ from odograph.catalog.fencing import CircleFields, FenceFields
 from odograph.catalog.sheets import Row
 from odograph.catalog.tags import TagFields
 from odograph.errors import Refusal
-from odograph.model.catalog import Asset, RecurringRoute, Route
+from odograph.model.catalog import Asset, RecurringRoute, Route, Stop
 from odograph.model.ids import AssetId, OrgId, TagId, render_asset_id
 from tests.unit.catalog.conftest import NOON_MS
 
@@ -89,7 +89,7 @@ async def test_a_deleted_tag_is_carried_by_nothing(catalog, org):
     both = [str(keep), str(gone)]
     van = await assets.create(catalog, org, AssetFields(name="Van", tag_ids=both))
     place, who = await dock(catalog, org, tag_ids=both), await dee(catalog, org, tag_ids=both)
-    route = Route(1, "Trip", (), 1, 1, tag_ids=(keep, gone))
+    route = Route(1, "Trip", (Stop(1, "A"), Stop(2, "B")), 1, 1, tag_ids=(keep, gone))
     line = RecurringRoute(2, "Line", (), 1, 1, "UTC", (), (), tag_ids=(gone,))
     await catalog.change(lambda: Plan([put(None, org, route), put(None, org, line)], lambda _: None))
     await tags.remove(catalog, org, gone)
