@@ -6,10 +6,14 @@ import os
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import expect
 
-from tests.support.browsing import browsing, chromium, visiting
+from tests.support.browsing import WITHOUT_WEBGL, browsing, chromium, visiting
 from tests.support.serving import serving
 from tests.support.sharing import housed
+
+
+expect.set_options(timeout=15_000)
 
 
 def pytest_collection_modifyitems(items):
@@ -50,5 +54,13 @@ async def house(tmp_path_factory):
 async def visit(browser, house, request):
     """A visitor; `@pytest.mark.parametrize("visit", [{...}], indirect=True)` says how he differs."""
     async with visiting(browser, house.origin, **getattr(request, "param", {})) as visit:
+        yield visit
+        assert await visit.troubles() == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit_without_webgl(chromium_path, house):
+    """A visitor whose browser draws no maps."""
+    async with browsing(chromium_path, WITHOUT_WEBGL) as browser, visiting(browser, house.origin) as visit:
         yield visit
         assert await visit.troubles() == []

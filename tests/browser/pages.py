@@ -1,0 +1,43 @@
+"""What tests of the public pages do again and again."""
+
+from __future__ import annotations
+
+from playwright.async_api import Locator, Page, expect
+
+from tests.support.browsing import Visit
+from tests.support.sharing import Fix, House, Link, Vehicle, now_ms
+
+CHICAGO = (41.8781, -87.6298)
+
+
+async def open_page(visit: Visit, link: Link, path: str = "") -> Page:
+    """The page of a link, as soon as its card can be read."""
+    await visit.page.goto(link.url + path)
+    await expect(card(visit.page)).to_be_visible()
+    return visit.page
+
+
+async def open_map(visit: Visit, link: Link) -> Page:
+    """The page of a link with its map drawn."""
+    page = await open_page(visit, link)
+    await page.wait_for_selector("body[data-ready='1']", timeout=60_000)
+    return page
+
+
+def card(page: Page) -> Locator:
+    """Everything that is told in words."""
+    return page.locator("main.card")
+
+
+async def stand(house: House, vehicle: Vehicle, at: tuple[float, float] = CHICAGO) -> Fix:
+    """The vehicle reports that it stands there now."""
+    fix = Fix(now_ms(), *at, None, 0.0)
+    await house.send(vehicle, fix)
+    return fix
+
+
+async def go(house: House, vehicle: Vehicle, at: tuple[float, float] = CHICAGO, heading: float = 90.0) -> Fix:
+    """The vehicle reports that it is on the move there now."""
+    fix = Fix(now_ms(), *at, heading, 50.0)
+    await house.send(vehicle, fix)
+    return fix
