@@ -12,7 +12,6 @@ from tests.support.browsing import WITHOUT_WEBGL, browsing, chromium, visiting
 from tests.support.serving import serving
 from tests.support.sharing import housed
 
-
 expect.set_options(timeout=15_000)
 
 

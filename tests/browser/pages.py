@@ -41,3 +41,17 @@ async def go(house: House, vehicle: Vehicle, at: tuple[float, float] = CHICAGO, 
     fix = Fix(now_ms(), *at, heading, 50.0)
     await house.send(vehicle, fix)
     return fix
+
+
+async def left_of(locator: Locator) -> float:
+    """Where it begins on the screen, from the left."""
+    box = await locator.bounding_box()
+    assert box is not None
+    return box["x"]
+
+
+async def status_of(page: Page, url: str) -> int:
+    """Go there; the status of the answer."""
+    answer = await page.goto(url)
+    assert answer is not None
+    return answer.status

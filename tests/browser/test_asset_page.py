@@ -15,7 +15,7 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.pages import CHICAGO, card, go, open_map, open_page, stand
+from tests.browser.pages import CHICAGO, card, go, left_of, open_map, open_page, stand, status_of
 from tests.support.serving import ODOGRAPH, environment
 from tests.support.sharing import drive, moved, now_ms, rfc3339
 
@@ -91,10 +91,10 @@ async def test_the_marker_moves_as_the_vehicle_does(house, visit):
     page = await open_map(visit, link)
     marker = page.locator(".vehicle")
     await expect(marker).to_have_count(1)
-    before = await marker.bounding_box()
+    before = await left_of(marker)
     await go(house, van, moved((at.lat, at.lon), 90, 2000))
     await page.wait_for_function(
-        "before => document.querySelector('.vehicle').getBoundingClientRect().x > before + 20", arg=before["x"]
+        "before => document.querySelector('.vehicle').getBoundingClientRect().x > before + 20", arg=before
     )
 
 
@@ -106,7 +106,7 @@ async def test_a_real_drive_is_shown_as_it_happens(house, visit, tmp_path):
     drive_csv = tmp_path / "drive.csv"
     with gzip.open(source, "rt", newline="") as file, drive_csv.open("w", newline="") as out:
         rows = csv.DictReader(file)
-        writer = csv.DictWriter(out, rows.fieldnames)
+        writer = csv.DictWriter(out, rows.fieldnames or ())
         writer.writeheader()
         mine = (row for row in rows if row["vehicle_id"] == "geolife-010")
         writer.writerows(row for row in mine if "2008-04-02T06:32:10Z" <= row["time_iso"] <= "2008-04-02T06:32:30Z")
@@ -159,8 +159,7 @@ async def test_a_link_that_expires_while_it_is_open_says_so_and_drops_what_it_kn
     await expect(card(page)).to_contain_text("This link ends")
     await expect(page.get_by_role("heading", name="This link has ended")).to_be_visible()
     assert await shown(page) == {"Van 5": False, "Short visit": False, ".vehicle": False, "main.card": False}
-    answer = await page.goto(link.url)
-    assert answer.status == 410
+    assert await status_of(page, link.url) == 410
     await expect(page.get_by_role("heading", name="This link has ended")).to_be_visible()
 
 
@@ -187,15 +186,14 @@ async def test_a_link_that_is_revoked_while_it_is_open_goes_dark_within_a_second
     await expect(page.get_by_role("heading", name="This link does not exist")).to_be_visible()
     assert await page.evaluate("window.darkMs") - asked_ms < 1000
     assert "Van 6" not in await page.content()
-    assert (await page.goto(link.url)).status == 404
+    assert await status_of(page, link.url) == 404
 
 
 async def test_a_link_that_has_not_started_shows_nothing_of_itself(house, visit):
     van = await house.vehicle("Van 7")
     starts = rfc3339(now_ms() + timedelta(hours=1) / timedelta(milliseconds=1))
     link = await house.link_to(van, "Tomorrow's parcel", odograph={"startsAtTime": starts})
-    answer = await visit.page.goto(link.url)
-    assert answer.status == 403
+    assert await status_of(visit.page, link.url) == 403
     await expect(visit.page.get_by_role("heading", name="This link has not started yet")).to_be_visible()
     content = await visit.page.content()
     assert "Tomorrow" not in content
@@ -239,12 +237,12 @@ async def test_a_recentre_button_comes_after_panning_and_brings_the_vehicle_back
     await page.mouse.down()
     await page.mouse.move(20, 330, steps=5)
     await page.mouse.up()
-    before = await page.locator(".vehicle").bounding_box()
+    before = await left_of(page.locator(".vehicle"))
     await button.click()
     await expect(button).to_have_count(0)
     await page.wait_for_function(
         "before => Math.abs(document.querySelector('.vehicle').getBoundingClientRect().x - before) > 40",
-        arg=before["x"],
+        arg=before,
     )
 
 

@@ -1,4 +1,4 @@
-"""The page with which a dispatcher makes links: a token that may do nothing else, a few clicks, a link that opens."""
+"""The page with which a dispatcher makes links: a token for that alone, a few clicks, a link that opens."""
 
 from __future__ import annotations
 

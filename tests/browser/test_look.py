@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.pages import CHICAGO, card, go, open_map, open_page, stand
+from tests.browser.pages import CHICAGO, card, go, left_of, open_map, open_page, stand
 from tests.support.browsing import DESKTOP, PHONE, SMALL_PHONE, visiting
 from tests.support.sharing import drive, moved, now_ms, rfc3339
 
@@ -13,7 +13,7 @@ TITLES = {
     "en": ("This link does not exist", "Moving"),
     "es": ("Este enlace no existe", ""),
     "de": ("Diesen Link gibt es nicht", ""),
-    "fr": ("Ce lien n’existe pas", ""),
+    "fr": ("Ce lien n\u2019existe pas", ""),
 }
 OVERFLOW = """() => {
   const wide = document.scrollingElement.scrollWidth - innerWidth;
@@ -156,10 +156,10 @@ async def test_with_reduced_motion_nothing_moves_by_itself(house, visit):
             look();
         }"""
     )
-    before = await page.locator(".vehicle").bounding_box()
+    before = await left_of(page.locator(".vehicle"))
     await go(house, van, moved(CHICAGO, 90, 1500))
     await page.wait_for_function(
-        "before => document.querySelector('.vehicle').getBoundingClientRect().x > before + 20", arg=before["x"]
+        "before => document.querySelector('.vehicle').getBoundingClientRect().x > before + 20", arg=before
     )
     assert await page.evaluate("document.getAnimations().filter((one) => one.playState === 'running').length") == 0
     assert await page.evaluate("window.places.size") <= 3, "it jumps, and does not glide"
