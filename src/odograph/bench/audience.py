@@ -25,6 +25,7 @@ from odograph.bench.load import CONNECT_AT_ONCE
 LENGTH: Final = struct.Struct(">I")
 READ_LIMIT: Final = 64 * 1024 * 1024
 _AN_ADDRESS: Final = 100  # streams from one client address: 127.0.0.0/8 is all ours, and the server limits each
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 _TIME: Final = re.compile(rb'"time":(\d+)')
 
 
@@ -64,7 +65,7 @@ class Heard(msgspec.Struct):
 class Stream(asyncio.Protocol):
     """One viewer."""
 
-    __slots__ = ("_audience", "_path", "_rest", "has_begun", "is_told", "number", "transport")
+    __slots__ = ("_audience", "_path", "_rest", "has_begun", "is_over", "is_told", "number", "transport")
 
     def __init__(self, audience: Audience, number: int, path: str) -> None:
         self._audience = audience
@@ -73,6 +74,7 @@ class Stream(asyncio.Protocol):
         self.number = number
         self.has_begun = False
         self.is_told = False
+        self.is_over = False
         self.transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
@@ -89,16 +91,24 @@ class Stream(asyncio.Protocol):
             self._audience.refuse(self, int(data[9:12]))
             return
         end = data.rfind(b"\n\n")
-        if end < 0:
-            self._rest = data
-            return
-        self._rest = data[end + 2 :]
-        for event in data[:end].split(b"\n\n"):
-            self._audience.hear(self, event, now)
+        if end >= 0:
+            for event in data[:end].split(b"\n\n"):
+                self._audience.hear(self, event, now)
+            data = data[end + 2 :]
+        self._rest = data
+        if data.endswith(_LAST_CHUNK):
+            self._end(now)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's signature
-        """Dark."""
-        self._audience.lose(self, perf_counter())
+        """Dark, if it was not before."""
+        self._end(perf_counter())
+
+    def _end(self, now: float) -> None:
+        """The answer is over; the connection would serve another one."""
+        if not self.is_over:
+            self.is_over = True
+            self._audience.lose(self, now)
+            self.transport.close()
 
 
 class Audience:

@@ -19,6 +19,7 @@ from odograph.bench.waiting import NeverCame
 from tests.unit.bench.test_load import BUSY, OK, answering
 
 BEGIN_MS = 1_700_000_000_000
+KEPT_OPEN = b"for another request"
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 STATE = b'event: state\ndata: {"assets":[{"fix":{"time":1}}]}\n\n'
 ENDED = b'event: ended\ndata: {"reason":"gone"}\n\n'
@@ -42,6 +43,8 @@ async def streaming(story):
         for piece in story[path]:
             if piece is None:
                 await go.wait()
+            elif piece is KEPT_OPEN:
+                await reader.read()
             else:
                 writer.write(piece)
                 await writer.drain()
@@ -57,7 +60,18 @@ async def streaming(story):
 async def test_a_viewer_notes_each_fix_it_is_shown_and_when_its_link_ended():
     cut = chunk(update(20))
     story = {
-        "/a": [HEAD, chunk(STATE), None, chunk(update(10)), chunk(b": beat\n\n"), cut[:30], cut[30:], chunk(ENDED)],
+        "/a": [
+            HEAD,
+            chunk(STATE),
+            None,
+            chunk(update(10)),
+            chunk(b": beat\n\n"),
+            cut[:30],
+            cut[30:],
+            chunk(ENDED),
+            b"0\r\n\r\n",
+            KEPT_OPEN,
+        ],
         "/b": [HEAD + chunk(STATE), None, chunk(update(30) + update(40))],
     }
     async with streaming(story) as (address, go), crowd(address) as viewers:
