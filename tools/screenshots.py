@@ -103,7 +103,7 @@ async def take(browser: Browser, url: str, path: Path, size: str, theme: str, la
         await page.goto(url)
         if "/fleet/viewer/" in url:
             with suppress(Error):  # pages that say one thing have no map to wait for
-                await page.wait_for_selector("body[data-ready='1'], main.notice", timeout=60_000)
+                await page.wait_for_selector("body[data-ready='1'], main.notice", state="attached", timeout=60_000)
         await page.screenshot(path=path, timeout=60_000)
         print(path.name)
     finally:

@@ -20,7 +20,7 @@ async def open_page(visit: Visit, link: Link, path: str = "") -> Page:
 async def open_map(visit: Visit, link: Link) -> Page:
     """The page of a link with its map drawn."""
     page = await open_page(visit, link)
-    await page.wait_for_selector("body[data-ready='1']", timeout=60_000)
+    await page.wait_for_selector("body[data-ready='1']", state="attached", timeout=60_000)
     return page
 
 

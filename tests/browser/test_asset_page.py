@@ -70,7 +70,7 @@ async def test_the_card_is_readable_before_any_map_code_has_come_and_within_60_k
     sizes = await transferred(needed)
     assert sum(sizes.values()) < CARD_BYTES, sizes
     held.set()
-    await page.wait_for_selector("body[data-ready='1']", timeout=60_000)
+    await page.wait_for_selector("body[data-ready='1']", state="attached", timeout=60_000)
 
 
 async def test_the_whole_page_with_its_map_takes_less_than_500_kb(house, visit):
