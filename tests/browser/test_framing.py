@@ -37,7 +37,7 @@ async def test_a_page_is_not_framed_by_a_stranger(house, browser):
     await go(house, van)
     async with framing() as stranger, visiting(browser, stranger) as visit:
         await visit.page.goto(f"{stranger}/?{link.url}")
-        await visit.page.wait_for_function("frames.length === 1")
+        await visit.page.wait_for_function("() => frames.length === 1")
         assert any("frame-ancestors" in one for one in visit.said)
         for frame in visit.page.frames:
             assert "Van 50" not in await frame.content()

@@ -34,7 +34,9 @@ def scene():
 async def links_of(house, scene):
     if scene:
         return scene
-    van, truck, guest = [await house.vehicle(name, "B-OD 40") for name in ("Van 40", "Truck 41", "Guest 42")]
+    van, truck, guest = [
+        await house.vehicle(name, f"B-OD {name[-2:]}") for name in ("Van 40", "Truck 41", "Guest 42")
+    ]
     yard = (40.0, -88.5)
     address = await house.address("Look yard", yard, 500)
     destination = {

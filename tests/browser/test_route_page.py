@@ -18,7 +18,9 @@ def stops(begin_ms, *minutes):
         lat, lon = moved(DEPOT, 90, 2000 * number)
         at = rfc3339(begin_ms + minute * MINUTE_MS)
         place = {"address": f"{number} Lake Street", "latitude": lat, "longitude": lon}
-        times = {"scheduledDepartureTime": at} if not number else {"scheduledArrivalTime": at}
+        times = {"scheduledArrivalTime": at} if number else {}
+        if number < len(minutes) - 1:
+            times["scheduledDepartureTime"] = at
         made.append({"name": f"Stop {'ABCDE'[number]}", "singleUseLocation": place, **times})
     return made
 

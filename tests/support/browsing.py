@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -106,17 +107,20 @@ class Visit:
         self._urls[event["requestId"]] = event["response"]["url"]
         if event["response"]["mimeType"] not in {"text/event-stream", "application/json", "text/html"}:
             return
-        with suppress(Exception):  # it may be over already
-            got = await self.network.send("Network.streamResourceContent", {"requestId": event["requestId"]})
-            self._note(event["response"]["url"], got["bufferedData"])
+        request = {"requestId": event["requestId"]}
+        url = event["response"]["url"]
+        try:
+            self._note(url, (await self.network.send("Network.streamResourceContent", request))["bufferedData"])
+        except Error:  # it is whole already
+            with suppress(Error):
+                got = await self.network.send("Network.getResponseBody", request)
+                self.received.setdefault(url, []).append(got["body"])
 
     def _stream(self, event: dict[str, Any]) -> None:
         if "data" in event:
             self._note(self._urls[event["requestId"]], event["data"])
 
     def _note(self, url: str, base64: str) -> None:
-        from base64 import b64decode
-
         self.received.setdefault(url, []).append(b64decode(base64).decode(errors="replace"))
 
     @property
