@@ -29,18 +29,32 @@ def card(page: Page) -> Locator:
     return page.locator("main.card")
 
 
-async def stand(house: House, vehicle: Vehicle, at: tuple[float, float] = CHICAGO) -> Fix:
-    """The vehicle reports that it stands there now."""
-    fix = Fix(now_ms(), *at, None, 0.0)
+async def stand(house: House, vehicle: Vehicle, at: tuple[float, float] = CHICAGO, in_s: float = 0.0) -> Fix:
+    """The vehicle reports that it stands there now, or will in so many seconds."""
+    fix = Fix(now_ms() + round(in_s * 1000), *at, None, 0.0)
     await house.send(vehicle, fix)
     return fix
 
 
-async def go(house: House, vehicle: Vehicle, at: tuple[float, float] = CHICAGO, heading: float = 90.0) -> Fix:
-    """The vehicle reports that it is on the move there now."""
-    fix = Fix(now_ms(), *at, heading, 50.0)
+async def go(
+    house: House, vehicle: Vehicle, at: tuple[float, float] = CHICAGO, heading: float = 90.0, in_s: float = 0.0
+) -> Fix:
+    """The vehicle reports that it is on the move there now, or will be in so many seconds.
+
+    Tests have no time to drive: what is further away is reported as of a later moment, which the server allows up
+    to ten minutes ahead, for it would take a place that nobody can reach so soon for a receiver's error.
+    """
+    fix = Fix(now_ms() + round(in_s * 1000), *at, heading, 50.0)
     await house.send(vehicle, fix)
     return fix
+
+
+async def pan(page: Page) -> None:
+    """Drag the map a little: from then on it follows nobody by itself."""
+    await page.mouse.move(190, 200)
+    await page.mouse.down()
+    await page.mouse.move(160, 230, steps=5)
+    await page.mouse.up()
 
 
 async def left_of(locator: Locator) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.pages import CHICAGO, card, go, left_of, open_map, open_page, stand
+from tests.browser.pages import CHICAGO, card, go, left_of, open_map, open_page, pan, stand
 from tests.support.browsing import DESKTOP, PHONE, SMALL_PHONE, visiting
 from tests.support.sharing import drive, moved, now_ms, rfc3339
 
@@ -147,6 +147,7 @@ async def test_with_reduced_motion_nothing_moves_by_itself(house, visit):
     link = await house.link_to(van)
     await go(house, van)
     page = await open_map(visit, link)
+    await pan(page)
     await page.evaluate(
         """() => {
             window.places = new Set();
@@ -159,7 +160,7 @@ async def test_with_reduced_motion_nothing_moves_by_itself(house, visit):
         }"""
     )
     before = await left_of(page.locator(".vehicle"))
-    await go(house, van, moved(CHICAGO, 90, 1500))
+    await go(house, van, moved(CHICAGO, 90, 1500), in_s=20)
     await page.wait_for_function(
         "before => document.querySelector('.vehicle').getBoundingClientRect().x > before + 20", arg=before
     )

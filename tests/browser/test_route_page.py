@@ -34,15 +34,16 @@ async def test_stops_are_done_skipped_next_and_to_come_with_their_lateness(house
     states = page.locator("main.card ol li")
     await expect(states).to_have_count(5)
     await stand(house, truck, DEPOT)
-    await go(house, truck, moved(DEPOT, 90, 1000))
+    await go(house, truck, moved(DEPOT, 90, 500), in_s=30)
+    await go(house, truck, moved(DEPOT, 90, 1000), in_s=60)
     await expect(card(page)).to_contain_text("Truck 30")
     await expect(card(page)).to_contain_text("behind plan")
-    await stand(house, truck, moved(DEPOT, 90, 4000))  # stop C; B was passed over
+    await stand(house, truck, moved(DEPOT, 90, 4000), in_s=90)  # stop C; B was passed over
     await expect(states.nth(1)).to_contain_text("Skipped")
     await expect(states.nth(2)).to_contain_text("arrived")
-    await expect(states.nth(2)).to_contain_text("10 min late")
-    await go(house, truck, moved(DEPOT, 90, 4300))
-    await go(house, truck, moved(DEPOT, 90, 5000))
+    await expect(states.nth(2)).to_contain_text("11 min late")
+    await go(house, truck, moved(DEPOT, 90, 4500), in_s=120)
+    await go(house, truck, moved(DEPOT, 90, 5000), in_s=150)
     await expect(states.nth(3)).to_have_attribute("aria-current", "step")
     assert [await states.nth(n).get_attribute("class") for n in range(5)] == [
         *("done", "skipped", "done", "next", "todo")
