@@ -48,9 +48,8 @@ async def test_stops_are_done_skipped_next_and_to_come_with_their_lateness(house
     await go(house, truck, moved(DEPOT, 90, 4500), in_s=170)
     await go(house, truck, moved(DEPOT, 90, 5000), in_s=180)
     await expect(states.nth(3)).to_have_attribute("aria-current", "step")
-    assert [await states.nth(n).get_attribute("class") for n in range(5)] == [
-        *("done", "skipped", "done", "next", "todo")
-    ]
+    classes = [str(await states.nth(number).get_attribute("class")).split()[0] for number in range(5)]
+    assert classes == ["done", "skipped", "done", "next", "todo"]
     await expect(card(page)).to_contain_text("Next stop")
     await expect(card(page)).to_contain_text("Stop D")
     await expect(page.locator(".stop.done")).to_have_count(2)
