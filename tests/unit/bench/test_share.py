@@ -10,10 +10,11 @@ import pytest
 from odograph.bench.crowd import Gathered, crowd
 from odograph.bench.fleet import Fleet
 from odograph.bench.gateways import Gateways
-from odograph.bench.install import now_ms
+from odograph.bench.install import Options, now_ms
 from odograph.bench.links import Link
 from odograph.bench.readers import Unexpected
-from odograph.bench.scenarios.share import House, dark_s, took_s
+from odograph.bench.report import Rows
+from odograph.bench.scenarios.share import House, Load, dark_s, measure, took_s
 from odograph.bench.traffic import plan_punctually
 from odograph.bench.waiting import NeverCame
 from tests.unit.bench.test_load import BUSY, OK, answering
@@ -161,3 +162,18 @@ async def test_a_fix_that_is_not_taken_ends_the_measurement():
         with pytest.raises(Unexpected, match="503: 2"):
             await gateways.run(plan_punctually(fixes, now_ms()))
         gateways.close()
+
+
+async def test_a_few_viewers_of_a_real_server_see_every_fix_and_all_go_dark(tmp_path):
+    rows = Rows("share", lambda _: None)
+    load = Load(viewers=9, links=3, fleet=6, rate=12, seconds=1, raises=True)
+    await measure(Options(tmp_path, is_quick=True), rows, load)
+    found = {row.name: row for row in rows.rows}
+    missing = found["fixes that a viewer did not get"]
+    assert (missing.figure, missing.note) == (0, "of 18")
+    assert found["streams that ended without a word"].figure == 0
+    assert 100 < found["an event"].figure < 2_000
+    assert found["resident memory a viewer"].note == "9 viewers, 4 of them on one link"
+    assert found["revoke to dark, one link"].note.startswith("4 streams")
+    assert found["revoke to dark, the others"].note.startswith("5 streams")
+    assert found["viewers with p99 under 250 ms"].figure in {0, 9, 14}  # as the machine is at leisure
