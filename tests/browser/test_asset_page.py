@@ -228,6 +228,25 @@ async def test_a_name_given_for_the_link_takes_the_place_of_the_vehicles_own_eve
     assert "Your courier" in visit.everything_received
 
 
+async def test_a_vehicle_in_a_private_zone_is_not_shown_and_comes_back_when_it_leaves(house, visit):
+    van = await house.vehicle("Van 12")
+    home = (44.123456, -89.654321)
+    await house.address("Canary home", home, 500, odograph={"isPrivateZone": True})
+    link = await house.link_to(van, odograph={"trail": "sinceStart"})
+    await go(house, van, moved(home, 0, 2000), 180.0)
+    page = await open_map(visit, link)
+    await expect(page.locator(".vehicle")).to_have_count(1)
+    await go(house, van, home, 180.0, in_s=60)
+    await expect(card(page)).to_contain_text("Position not shown here")
+    await expect(page.locator(".vehicle")).to_have_count(0)
+    await go(house, van, moved(home, 180, 2000), 180.0, in_s=120)
+    await expect(page.locator(".vehicle")).to_have_count(1)
+    await expect(card(page)).to_contain_text("Moving south")
+    everything = visit.everything_received + await page.content()
+    for canary in ("44.1234", "Canary"):
+        assert canary not in everything
+
+
 async def test_a_recentre_button_comes_after_panning_and_brings_the_vehicle_back(house, visit):
     van = await house.vehicle("Van 10")
     link = await house.link_to(van)
