@@ -29,7 +29,8 @@ test: lint  ## everything
 	tools/test_packages.sh
 	tools/test_web.sh
 	$(BIN)/python -m pytest tests/unit tests/contract -n auto
-	$(BIN)/python -m pytest tests --ignore=tests/unit --ignore=tests/contract -n 2
+	$(BIN)/python -m pytest tests --ignore=tests/unit --ignore=tests/contract --ignore=tests/browser -n 2
+	$(BIN)/python -m pytest tests/browser -n 2
 
 web:  ## build the pages in web/ (needs node 20 or newer; nothing else does)
 	cd web && npm ci --ignore-scripts && npm run build

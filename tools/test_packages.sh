@@ -16,6 +16,7 @@ want caddy caddy "tests/e2e/test_proxies.py, the Caddy example"
 want openssl openssl "tests/e2e/test_proxies.py, everything with a certificate"
 want systemd-analyze systemd "tests/e2e/test_proxies.py, the systemd unit"
 want gcc gcc "the benchmark's slow disk"
+want chromium "chromium fonts-dejavu-core" "tests/browser, the pages in a browser"
 
 [ -n "$missing" ] || exit 0
 

@@ -20,7 +20,14 @@ from odograph.viewer import streets
 
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 _PREFIX = "ODOGRAPH_"
-_NOT_SETTINGS = {"ODOGRAPH_CONFIG", "ODOGRAPH_RECORDINGS", "ODOGRAPH_URL", "ODOGRAPH_TOKEN", "ODOGRAPH_DEVICE_KEY"}
+_NOT_SETTINGS = {
+    "ODOGRAPH_CONFIG",
+    "ODOGRAPH_RECORDINGS",
+    "ODOGRAPH_REQUIRE_BROWSER",
+    "ODOGRAPH_URL",
+    "ODOGRAPH_TOKEN",
+    "ODOGRAPH_DEVICE_KEY",
+}
 MIN_RETENTION_DAYS = 31  # a device keeps 30 days and a cursor lives 30: neither may find its place gone
 
 

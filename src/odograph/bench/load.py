@@ -82,6 +82,9 @@ class Wire(asyncio.Protocol):
 
     def _begin(self, data: bytes, end: int) -> None:
         status = int(data[9:12])
+        if status == 204:  # it has no body, and says nothing of one
+            self._answered(self, status, b"")
+            return
         at = data.find(b"ontent-length: ", 0, end)
         if at < 0:
             at = data.lower().find(b"ontent-length: ", 0, end)

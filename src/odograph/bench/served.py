@@ -169,7 +169,7 @@ class Served:
 
 
 class Watch:
-    """Samples processor time, memory and bytes written of every process of a server, and of this one.
+    """Samples processor time, memory and bytes written of every process of a server, and of ours that load it.
 
     A process that ends between two samples takes at most SAMPLE_S of its use with it.
     """
@@ -231,12 +231,13 @@ class Watch:
 
     def _sample(self, *, is_first: bool = False) -> None:
         total = 0
-        for pid in (*tree(self._root), os.getpid()):
+        server = tree(self._root)
+        for pid in dict.fromkeys((*server, *tree(os.getpid()))):  # this process's children, the server aside
             with suppress(OSError):  # it may end while we look
                 cpu_s, written, rss = _cpu_s(pid), _written_bytes(pid), _status_kib(pid, "VmRSS") * 1024
                 known = self._seen.get(pid)
                 if known is None:
-                    role = GENERATOR if pid == os.getpid() else role_of(pid, self._root)
+                    role = role_of(pid, self._root) if pid in server else GENERATOR
                     was = (cpu_s, written) if is_first else (0.0, 0)
                     known = self._seen[pid] = _Process(role, *was, cpu_s, written)
                 known.cpu_s, known.written = cpu_s, written

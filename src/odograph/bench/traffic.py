@@ -57,6 +57,28 @@ def plan_traffic(fixes: Fixes, begin_ms: int, *, late_s: tuple[float, float], se
     return Plan(fixes, begin_ms, all_due[order], indices[order])
 
 
+def plan_punctually(fixes: Fixes, begin_ms: int) -> Plan:
+    """Each fix once, when it is measured."""
+    due = (fixes["time_ms"].reshape(-1) - begin_ms) / 1000
+    order = np.argsort(due, kind="stable")
+    return Plan(fixes, begin_ms, due[order], order)
+
+
+async def follow(plan: Plan, offer: Callable[[int], None], behind_s: list[float]) -> None:
+    """Offer each fix of the plan at its moment; `behind_s` gets how late we were at it."""
+    began = perf_counter() - (time() - plan.begin_ms / 1000)
+    place = 0
+    while place < len(plan.indices):
+        now = perf_counter() - began
+        end = int(np.searchsorted(plan.due_s, now, side="right"))
+        if end > place:
+            behind_s.append(now - float(plan.due_s[place]))
+            for index in plan.indices[place:end].tolist():
+                offer(index)
+            place = end
+        await asyncio.sleep(TICK_S)
+
+
 class Sightings:
     """When each fix of a plan was first sent, and when the feed first showed it; how often it did."""
 
@@ -160,17 +182,7 @@ class Devices:
         self._rows = query_rows(plan.fixes.reshape(-1))
         self._left = len(plan.indices)
         self._done = asyncio.Event()
-        began = perf_counter() - (time() - plan.begin_ms / 1000)
-        place = 0
-        while place < len(plan.indices):
-            now = perf_counter() - began
-            end = int(np.searchsorted(plan.due_s, now, side="right"))
-            if end > place:
-                self.behind_s.append(now - float(plan.due_s[place]))
-                for index in plan.indices[place:end].tolist():
-                    self._offer(index)
-                place = end
-            await asyncio.sleep(TICK_S)
+        await follow(plan, self._offer, self.behind_s)
         async with asyncio.timeout(DRAIN_S):
             await self._done.wait()
 

@@ -68,3 +68,9 @@ def test_a_missed_goal_exits_with_1(monkeypatch, tmp_path):
 
 def test_shares_are_told_by_role():
     assert shares_text({"writer": 0.25, "api": 1.0}) == "cores used: api 1.00, writer 0.25"
+
+
+def test_more_links_than_vehicles_are_refused():
+    done = CliRunner().invoke(command.bench, ["share", "--links", "10", "--fleet", "10"])
+    assert done.exit_code == 2
+    assert "--links must be below --fleet" in done.output

@@ -13,6 +13,7 @@ from odograph.bench.scenarios.live import LIVE, SLOW_DISK
 from odograph.bench.scenarios.memory import MEMORY
 from odograph.bench.scenarios.replay import REPLAY
 from odograph.bench.scenarios.restart import RESTART
+from odograph.bench.scenarios.share import SHARE
 
 SCENARIOS: Final[tuple[Scenario, ...]] = (
     LIVE,
@@ -25,4 +26,5 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     HISTORY,
     RESTART,
     MEMORY,
+    SHARE,
 )
