@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("odograph")
+settings.register_profile("odograph", deadline=None)
 settings.load_profile("odograph")
