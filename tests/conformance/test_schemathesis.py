@@ -52,7 +52,6 @@ def test_no_made_up_request_finds_an_answer_that_is_not_documented(served, endpo
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

@@ -25,7 +25,7 @@ ROW = st.tuples(
 SEQ = whole_numbers(-(1 << 63), (1 << 63) - 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     rows=st.lists(st.tuples(ROW, SEQ), min_size=1, max_size=40),
     asset=whole_numbers(0, 0xFFFF_FFFF),

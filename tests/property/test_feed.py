@@ -40,7 +40,6 @@ def test_a_reader_among_many_writers_misses_nothing():
     @seed(SEED)
     @settings(
         max_examples=MAX_EXAMPLES,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

@@ -40,7 +40,6 @@ def find_fault(
     @seed(SEED)
     @settings(
         max_examples=MAX_EXAMPLES,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         report_multiple_bugs=False,

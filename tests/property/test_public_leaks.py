@@ -420,9 +420,7 @@ async def play(seed: int, steps: int = STEPS) -> World:
             return world
 
 
-@settings(
-    max_examples=20, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32))
 def test_nothing_that_a_link_may_not_show_is_in_any_byte_sent(seed):
     asyncio.run(play(seed))

@@ -291,7 +291,7 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(changes, st.randoms(use_true_random=False))
 def test_the_end_is_the_same_in_whatever_order_changes_arrive(steps, random):
     records: list[Record] = []

@@ -50,7 +50,7 @@ STATES = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(STATES, st.integers(0, 60), st.integers(0, 60))
 def test_every_look_up_finds_what_looking_at_all_of_them_finds(steps, start_ms, end_ms):
     living: dict[int, tuple[OrgId, Route]] = {}

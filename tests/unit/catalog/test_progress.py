@@ -237,7 +237,7 @@ POINTS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(POINTS, st.data())
 def test_any_order_of_arrival_ends_in_the_same_routes(points, data):
     """Several runs of one vehicle, batches in any order, a restart at any moment."""

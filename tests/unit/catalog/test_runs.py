@@ -165,7 +165,7 @@ TRACK = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TRACK, st.data(), st.sampled_from([[0, 5000, 9000], [0, 120, 5000, 0], [0, 9000, 5000, 13_000]]))
 def test_any_cutting_and_any_order_of_the_fixes_shows_the_same_run(track, data, places):
     plan = make_route(1, places, start_min=5)

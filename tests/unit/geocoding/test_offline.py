@@ -121,7 +121,7 @@ def test_two_positions_in_one_empty_cell_each_show_their_own_coordinates(geocode
     assert geocoder.describe(9_000, 9_000 - 300_000_000) == "0.0009, -29.9991"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(-900_000_000, 900_000_000), st.integers(-1_800_000_000, 1_800_000_000))
 def test_every_position_has_one_line(places, lat_e7, lon_e7):
     text = OfflineGeocoder(places).describe(lat_e7, lon_e7)

@@ -109,7 +109,7 @@ def test_a_missing_file_is_refused(tmp_path):
         Recording(tmp_path / "none.csv")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(noise=st.binary(max_size=400), at=st.integers(0, 400), kind=st.sampled_from(["csv", "gpx", "nmea"]))
 def test_noise_never_stops_the_reading(tmp_path_factory, noise, at, kind):
     start = {

@@ -280,7 +280,7 @@ def test_the_form_that_was_asked_for_stays_in_the_log():
 TEXTS = st.text(max_size=60)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(
     rest=TEXTS,
     form=st.sampled_from(["", "/stream", "/state", ".geojson", "/geojson"]),
