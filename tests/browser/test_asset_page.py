@@ -19,11 +19,8 @@ from tests.browser.pages import CHICAGO, card, go, left_of, open_map, open_page,
 from tests.support.serving import ODOGRAPH, environment
 from tests.support.sharing import drive, moved, now_ms, rfc3339
 
-POINTS = """(least) => {
-    const lines = [...document.querySelectorAll('svg polyline.trail')];
-    const points = lines.flatMap((line) => line.getAttribute('points').trim().split(' '));
-    return least === undefined ? points.length : points.length >= least;
-}"""
+POINTS = """() => [...document.querySelectorAll('svg polyline.trail')]
+    .flatMap((line) => line.getAttribute('points').trim().split(' ')).length"""
 CARD_BYTES = 60_000
 PAGE_BYTES = 500_000
 
@@ -270,14 +267,14 @@ async def test_the_trail_has_every_point_although_the_phone_was_offline(house, v
     await house.send(van, *drive(CHICAGO, 90, 5))
     page = await open_page(visit_without_webgl, link)
     await expect(page.locator(".pill.live")).to_be_visible()
-    await page.wait_for_function(POINTS, arg=5)
+    await page.wait_for_function(f"() => ({POINTS})() >= 5")
     await visit_without_webgl.context.set_offline(True)
     await expect(page.locator(".pill")).to_contain_text("You are offline")
     corner = moved(CHICAGO, 90, 200)
-    await house.send(van, *drive(corner, 0, 10))
+    await house.send(van, *drive(corner, 0, 10, in_s=5))
     assert await page.evaluate(POINTS) < 10
     await visit_without_webgl.context.set_offline(False)
     await expect(page.locator(".pill.live")).to_be_visible()
-    await page.wait_for_function(POINTS, arg=15)
-    await house.send(van, *drive(moved(corner, 0, 400), 90, 1))
-    await page.wait_for_function(POINTS, arg=16)
+    await page.wait_for_function(f"() => ({POINTS})() >= 15")
+    await house.send(van, *drive(moved(corner, 0, 400), 90, 1, in_s=10))
+    await page.wait_for_function(f"() => ({POINTS})() >= 16")

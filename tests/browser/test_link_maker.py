@@ -42,6 +42,7 @@ async def test_a_link_is_made_and_revoked_by_keyboard_alone(house, visit):
     await expect(page.locator("ul.found li")).to_have_count(1)
     await page.keyboard.press("Tab")
     await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Change")).to_be_focused()
     await page.get_by_label("Name of the link").focus()
     await page.keyboard.press("Control+A")
     await page.keyboard.type("By keyboard")

@@ -156,12 +156,13 @@ def drive(
     metres: float = 40.0,
     step_ms: int = 100,
     speed_kmh: float = 50.0,
+    in_s: float = 0.0,
 ) -> list[Fix]:
-    """A straight drive from now on: a fix each `step_ms`, `metres` apart.
+    """A straight drive that begins in so many seconds: a fix each `step_ms`, `metres` apart.
 
     A link shows nothing that was measured before it was made, and tests have no time to drive: they go faster than
     they say, though slower than what the server takes for a jump, and a little into the future, which it allows.
     """
-    first_ms = now_ms()
+    first_ms = now_ms() + round(in_s * 1000)
     places = (moved(start, heading, metres * number) for number in range(count))
     return [Fix(first_ms + step_ms * number, *place, heading, speed_kmh) for number, place in enumerate(places)]
