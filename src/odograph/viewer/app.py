@@ -7,7 +7,6 @@ answer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import zlib
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,8 +39,6 @@ from odograph.viewer.tiles import Tiles
 JSON: Final = "application/json"
 GEOJSON: Final = "application/geo+json"
 EVENTS: Final = "text/event-stream; charset=utf-8"
-SEND_TIMEOUT_S: Final = 20.0
-"""A viewer that takes nothing for so long has gone, whatever its connection says."""
 _GZIP_FROM: Final = 1400  # one packet
 _STATUS: Final[dict[Ending, int]] = {"gone": 404, "expired": 410, "later": 403, "busy": 429}
 _TEMPLATES: Final[dict[Form, str]] = {
@@ -194,10 +191,13 @@ class _Request:
                 return
             stream = hub.subscribe(link)
             gone = asyncio.ensure_future(self._hang_up(stream))
-            with contextlib.suppress(TimeoutError):
-                await self._say(b"retry: 3000\n\n")
+            try:
+                await self._say(stream, b"retry: 3000\n\n")
                 await self._tell(link, stream)
-                await self._say(b"", is_last=True)
+                await self._say(stream, b"", is_last=True)
+            except asyncio.CancelledError:
+                if not stream.is_stalled:
+                    raise
         finally:
             if gone is not None:
                 gone.cancel()
@@ -211,7 +211,7 @@ class _Request:
         while True:
             events = await stream.next()
             if events:
-                await self._say(events)
+                await self._say(stream, events)
             elif stream.is_over:
                 return
             elif stream.is_behind:
@@ -223,16 +223,17 @@ class _Request:
             stream.end(link.last_word())
             return
         stream.begin_again(int(viewer.live.stretch.head))
-        await self._say(event("state", hub.state_of(link)))
+        await self._say(stream, event("state", hub.state_of(link)))
         if after is not None:
             async for missed in missed_events(hub, viewer.live, link, after, viewer.clock.now_ms()):
                 if stream.is_over:
                     return
-                await self._say(missed)
+                await self._say(stream, missed)
 
-    async def _say(self, events: bytes, *, is_last: bool = False) -> None:
-        async with asyncio.timeout(SEND_TIMEOUT_S):
-            await self._send({"type": "http.response.body", "body": events, "more_body": not is_last})
+    async def _say(self, stream: Stream, events: bytes, *, is_last: bool = False) -> None:
+        stream.sending(asyncio.current_task(), self._viewer.clock.steady_s())
+        await self._send({"type": "http.response.body", "body": events, "more_body": not is_last})
+        stream.sending(None, 0.0)
 
     async def _hang_up(self, stream: Stream) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -60,6 +60,7 @@ class Hub:
         self._renewing = asyncio.Event()
         self._histories = Histories(live, clock)
         self._ticks = 0
+        self._slots: list[set[Stream]] = [set() for _ in range(HEARTBEAT_TICKS)]
         self._streams_made = 0
 
     # -- what viewers ask for
@@ -113,12 +114,14 @@ class Hub:
         stream = Stream(self._streams_made % HEARTBEAT_TICKS)
         stream.begin_again(self._live.stretch.head)
         link.streams.add(stream)
+        self._slots[stream.slot].add(stream)
         VIEWER_STREAMS.inc()
         self._count(link)
         return stream
 
     def unsubscribe(self, link: OpenLink, stream: Stream) -> None:
         """It was closed, by whomever."""
+        self._slots[stream.slot].discard(stream)
         if stream in link.streams:
             link.streams.discard(stream)
             VIEWER_STREAMS.dec()
@@ -167,7 +170,7 @@ class Hub:
         """What time brings: ends, beginnings of a minute, heartbeats, and links that nobody looks at."""
         self._ticks += 1
         steady_s = self._clock.steady_s()
-        slot, is_minute = self._ticks % HEARTBEAT_TICKS, self._ticks % REFRESH_TICKS == 0
+        is_minute = self._ticks % REFRESH_TICKS == 0
         for link in [link for org in self._orgs.values() for link in org.links.values()]:
             if not self.freshen(link):
                 continue
@@ -176,9 +179,8 @@ class Hub:
                 continue
             if is_minute and link.view.is_by_route:
                 self._tell(link, link.refresh(self._scene(link)), 0)
-            for stream in link.streams:
-                if stream.slot == slot:
-                    stream.beat()
+        for stream in self._slots[self._ticks % HEARTBEAT_TICKS]:
+            stream.beat(steady_s)
 
     # -- records
 

@@ -8,17 +8,33 @@ from typing import Final
 
 MOST_EVENTS: Final = 64
 MOST_BYTES: Final = 48_000  # one that is further behind is told the state anew, which is shorter
+STALLED_S: Final = 20.0
+"""A viewer that takes nothing for so long has gone, whatever its connection says."""
 
 
 class Stream:
     """Filled by the hub, emptied by the request that it belongs to; both on one event loop."""
 
-    __slots__ = ("_bytes", "_events", "_put_seq", "_wake", "is_behind", "is_over", "reached", "slot")
+    __slots__ = (
+        "_bytes",
+        "_events",
+        "_put_seq",
+        "_sender",
+        "_since_s",
+        "_wake",
+        "is_behind",
+        "is_over",
+        "is_stalled",
+        "reached",
+        "slot",
+    )
 
     def __init__(self, slot: int) -> None:
         self._events: deque[bytes] = deque()
         self._bytes = 0
         self._wake: asyncio.Future[None] | None = None
+        self._sender: asyncio.Task[None] | None = None
+        self._since_s = 0.0
         self.slot = slot
         """Which of the ticks brings its heartbeat."""
         self.reached = 0
@@ -28,6 +44,8 @@ class Stream:
         """It was given too much for its pace, and what waited was dropped: it must begin again from `reached`."""
         self.is_over = False
         """Nothing comes any more; what waits is its last word."""
+        self.is_stalled = False
+        """Its viewer took nothing for too long: its request was cancelled."""
 
     @property
     def is_idle(self) -> bool:
@@ -47,9 +65,20 @@ class Stream:
             self._put_seq = seq
         self._rouse()
 
-    def beat(self) -> None:
-        """Show proxies and the page that the line is alive, where nothing else does."""
-        if self.is_idle and not self.is_over:
+    def sending(self, sender: asyncio.Task[None] | None, steady_s: float) -> None:
+        """From now on this task waits for the viewer to take something; None: it has."""
+        self._sender, self._since_s = sender, steady_s
+
+    def beat(self, steady_s: float) -> None:
+        """Show proxies and the page that the line is alive, where nothing else does; let go of a stalled viewer.
+
+        Looked at here, with every heartbeat, and not by a timer for each send: that costs a fifth of it.
+        """
+        if self._sender is not None:
+            if steady_s - self._since_s > STALLED_S:
+                self.is_stalled = True
+                self._sender.cancel()
+        elif self.is_idle and not self.is_over:
             self._events.append(b":\n\n")
             self._rouse()
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from odograph.viewer.streams import MOST_BYTES, MOST_EVENTS, Stream
+from odograph.viewer.streams import MOST_BYTES, MOST_EVENTS, STALLED_S, Stream
 from tests.support.viewing import MINUTE_MS, NOON_MS, Viewing, Watching, open_viewing
 
 
@@ -70,14 +70,33 @@ async def test_a_slow_viewer_is_told_the_state_anew_and_what_it_missed(viewing: 
     await slow.next()
     slow.may_send.clear()
     for step in range(MOST_EVENTS + 20):
-        viewing.clock.move(MINUTE_MS)
-        await viewing.report(org, van, 52 + step / 1000, 4.3)
+        viewing.clock.move(200)
+        await viewing.report(org, van, 52 + step / 20_000, 4.3)
         await quick.until("update")
     slow.may_send.set()
     events = await drained(slow)
     assert "state" in {event.name for event in events}
     assert len(points(event for event in events if event.name != "state")) == MOST_EVENTS + 20
     await slow.close()
+    await quick.close()
+
+
+async def test_a_viewer_that_takes_nothing_is_let_go_and_the_others_go_on(viewing: Viewing, org):
+    van = await viewing.make_vehicle(org)
+    _, key = await viewing.make_share(org, asset_id=van.body.number)
+    stalled, quick = await viewing.watch(key), await viewing.watch(key)
+    await stalled.next()
+    stalled.may_send.clear()
+    await viewing.report(org, van, 52.0, 4.3)
+    await quick.until("update")
+    began_s = viewing.clock.steady_s()
+    while not stalled.task.done():
+        assert viewing.clock.steady_s() < began_s + STALLED_S + 16
+        viewing.clock.move(250)
+        await asyncio.sleep(0)
+    assert viewing.clock.steady_s() > began_s + STALLED_S
+    await viewing.report(org, van, 52.001, 4.3)
+    await quick.until("update")
     await quick.close()
 
 

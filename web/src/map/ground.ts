@@ -27,7 +27,7 @@ export class Ground {
     const layers = this.map.getStyle().layers;
     const names = (layers.find(({ id }) => id === LABELS) ?? layers.find(({ type }) => type === "symbol"))?.id;
     for (const id of ["fence", "ahead", "trail"]) {
-      if (!this.map.getSource(id)) this.map.addSource(id, { type: "geojson", data: collection([]), ...(id === "trail" && { lineMetrics: true }) });
+      if (!this.map.getSource(id)) this.map.addSource(id, { type: "geojson", tolerance: 0.1, data: collection([]), ...(id === "trail" && { lineMetrics: true }) });
     }
     for (const layer of this.layers()) if (!this.map.getLayer(layer.id)) this.map.addLayer(layer, names);
     if (this.view) this.setView(this.view);
