@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -57,15 +58,19 @@ def link(home: Path, name: str) -> dict[str, object]:
 
 def test_a_link_lives_from_its_creation_to_its_revocation(home: Path) -> None:
     with serving(home) as server:
-        how = ("--end-on-arrival", "--within", "5km,20min", "--trail", "30m", "--show-as", "Courier", "--qr")
-        made = run(home, "share", "create", "--vehicle", "Van 1", "--for", "4h", "--to", "Dock", *how)
+        bound = ("--to", "Dock", "--planned", "90m", "--end-on-arrival", "--within", "5km,20min")
+        how = ("--trail", "30m", "--show-as", "Courier", "--qr")
+        made = run(home, "share", "create", "--vehicle", "Van 1", "--for", "4h", *bound, *how)
         assert made.returncode == 0, made.stderr
         url = made.stdout.strip()
         assert URL.fullmatch(url), "a script gets the URL and nothing else"
         assert url.startswith(f"http://localhost:{server.port}/o/")
         assert "█" in made.stderr
         shown = link(home, "Van 1")
-        assert shown["odograph"] == {
+        options = dict(cast("dict[str, object]", shown["odograph"]))
+        planned = datetime.fromisoformat(str(options.pop("plannedArrivalTime"))) - datetime.now(UTC)
+        assert timedelta(minutes=88) < planned <= timedelta(minutes=90)
+        assert options == {
             "trail": "minutes:30",
             "endsOnArrival": True,
             "discloseWithin": {"meters": 5000, "minutes": 20},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 
@@ -13,7 +13,15 @@ from msgspec import UNSET, UnsetType
 from odograph.catalog import fields as check
 from odograph.catalog import stops as stopping
 from odograph.catalog.changes import Catalog, Plan, delete, found, put, written
-from odograph.catalog.routes import TagLimit, assigned, check_visible, is_visible, number_routes, one_of
+from odograph.catalog.routes import (
+    PlanFields,
+    TagLimit,
+    check_visible,
+    described,
+    is_visible,
+    number_routes,
+    one_of,
+)
 from odograph.catalog.stops import Place, StopPlace
 from odograph.errors import invalid
 from odograph.live.directory import Directory
@@ -41,23 +49,15 @@ class PlannedStopFields(msgspec.Struct, frozen=True, kw_only=True):
     notes: str = ""
 
 
-class RecurringFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: UNSET keeps a field as it is (as it begins, for a new one), None empties it."""
+class RecurringFields(PlanFields, frozen=True, kw_only=True):
+    """What is asked for of a recurring route."""
 
-    name: str | UnsetType | None = UNSET
     stops: Sequence[PlannedStopFields] | UnsetType | None = UNSET
     timezone: str | UnsetType | None = UNSET
     start_times: Sequence[str] | UnsetType | None = UNSET
     weekdays: Sequence[str] | UnsetType | None = UNSET
     first_date: str | UnsetType | None = UNSET
     last_date: str | UnsetType | None = UNSET
-    vehicle: str | UnsetType | None = UNSET
-    driver: str | UnsetType | None = UNSET
-    notes: str | UnsetType | None = UNSET
-    starting: str | UnsetType | None = UNSET
-    completion: str | UnsetType | None = UNSET
-    tag_ids: Sequence[str] | UnsetType | None = UNSET
-    external_ids: Mapping[str, object] | UnsetType | None = UNSET
 
 
 async def create(
@@ -139,22 +139,7 @@ def _checked(
     fields: RecurringFields,
     limit: TagLimit,
 ) -> RecurringRoute:
-    body = _with_schedule(directory, org, body, fields)
-    name = body.name if isinstance(fields.name, UnsetType) else fields.name
-    body = msgspec.structs.replace(body, name=check.name("name", name))
-    if not isinstance(fields.notes, UnsetType):
-        notes = check.text("notes", fields.notes, stopping.MAX_NOTES, may_break=True)
-        body = msgspec.structs.replace(body, notes=notes)
-    if not isinstance(fields.tag_ids, UnsetType):
-        body = msgspec.structs.replace(body, tag_ids=check.tag_ids(directory, org, fields.tag_ids))
-    if not isinstance(fields.external_ids, UnsetType):
-        pairs = check.external_ids(body.external_ids, fields.external_ids)
-        check.check_external_ids_free(directory, org, None if old is None else old.id, pairs)
-        body = msgspec.structs.replace(body, external_ids=pairs)
-    asset_id, driver_id = assigned(
-        directory, org, (body.asset_id, body.driver_id), fields.vehicle, fields.driver, limit
-    )
-    body = msgspec.structs.replace(body, asset_id=asset_id, driver_id=driver_id)
+    body = described(directory, org, old, _with_schedule(directory, org, body, fields), fields, limit)
     body = _with_stops(directory, org, body, fields, limit)
     check_visible(directory, org, body, limit)
     return body

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -23,23 +23,30 @@ from odograph.store.base import Change
 MAX_ROUTES: Final = 1 << 48
 """Of one install, deleted ones, recurring routes and their runs included; as many stops."""
 
+P = TypeVar("P", Route, RecurringRoute)
+
 TagLimit = frozenset[TagId] | None
 """A principal's `tag_ids`: what it may see; None sees the whole org."""
 
 
-class RouteFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked for: UNSET keeps a field as it is (as it begins, for a new route), None empties it."""
+class PlanFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for of either kind: UNSET keeps a field as it is, or as it begins; None empties it."""
 
     name: str | UnsetType | None = UNSET
-    stops: Sequence[StopFields] | UnsetType | None = UNSET
     vehicle: str | UnsetType | None = UNSET
     driver: str | UnsetType | None = UNSET
     notes: str | UnsetType | None = UNSET
     starting: str | UnsetType | None = UNSET
     completion: str | UnsetType | None = UNSET
-    sequencing: str | UnsetType | None = UNSET
     tag_ids: Sequence[str] | UnsetType | None = UNSET
     external_ids: Mapping[str, object] | UnsetType | None = UNSET
+
+
+class RouteFields(PlanFields, frozen=True, kw_only=True):
+    """What is asked for of a route."""
+
+    stops: Sequence[StopFields] | UnsetType | None = UNSET
+    sequencing: str | UnsetType | None = UNSET
 
 
 async def create(catalog: Catalog, org: OrgId, fields: RouteFields, tag_limit: TagLimit = None) -> Entity[Route]:
@@ -138,7 +145,7 @@ def run_name(body: Route) -> str:
     return f"{body.run_date}T{body.run_time}"
 
 
-def assigned(
+def _assigned(
     directory: Directory,
     org: OrgId,
     old: tuple[int, int],
@@ -191,9 +198,18 @@ def _driver(directory: Directory, org: OrgId, text: str, tag_limit: TagLimit) ->
 def _checked(
     directory: Directory, org: OrgId, old: Entity[Route] | None, body: Route, fields: RouteFields, limit: TagLimit
 ) -> tuple[Route, list[Change]]:
+    body = described(directory, org, old, _with_settings(body, fields), fields, limit)
+    body, counting = _with_stops(directory, org, body, fields.stops, limit)
+    check_visible(directory, org, body, limit)
+    return body, counting
+
+
+def described(
+    directory: Directory, org: OrgId, old: Entity[P] | None, body: P, fields: PlanFields, limit: TagLimit
+) -> P:
+    """The body with all put in that routes and recurring routes share, but settings and stops."""
     name = body.name if isinstance(fields.name, UnsetType) else fields.name
     body = msgspec.structs.replace(body, name=check.name("name", name))
-    body = _with_settings(body, fields)
     if not isinstance(fields.notes, UnsetType):
         notes = check.text("notes", fields.notes, stopping.MAX_NOTES, may_break=True)
         body = msgspec.structs.replace(body, notes=notes)
@@ -203,13 +219,10 @@ def _checked(
         pairs = check.external_ids(body.external_ids, fields.external_ids)
         check.check_external_ids_free(directory, org, None if old is None else old.id, pairs)
         body = msgspec.structs.replace(body, external_ids=pairs)
-    asset_id, driver_id = assigned(
+    asset_id, driver_id = _assigned(
         directory, org, (body.asset_id, body.driver_id), fields.vehicle, fields.driver, limit
     )
-    body = msgspec.structs.replace(body, asset_id=asset_id, driver_id=driver_id)
-    body, counting = _with_stops(directory, org, body, fields.stops, limit)
-    check_visible(directory, org, body, limit)
-    return body, counting
+    return msgspec.structs.replace(body, asset_id=asset_id, driver_id=driver_id)
 
 
 def _with_settings(body: Route, fields: RouteFields) -> Route:

@@ -75,9 +75,7 @@ async def add(
 @with_api()
 async def list_(api: Api, tags: Sequence[str], as_json: bool) -> None:
     """List addresses."""
-    params = {}
-    if tags:
-        params["tagIds"] = ",".join([(await api.find_tag(tag))["id"] for tag in tags])
+    params = {"tagIds": await api.tag_ids(tags)} if tags else {}
     found = [one async for one in api.every("/addresses", **params)]
     if as_json:
         put_json(found)

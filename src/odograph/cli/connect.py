@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shlex
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -108,6 +108,10 @@ class Api:
     async def find_recurring(self, text: str) -> Any:
         """The recurring route of an id, an external id or a name. NOT_FOUND; INVALID for several."""
         return await self._find("/odograph/recurring-routes", "recurring route", text)
+
+    async def tag_ids(self, tags: Sequence[str]) -> str:
+        """The ids of tags (ids or names), as a filter takes them."""
+        return ",".join([(await self.find_tag(tag))["id"] for tag in tags])
 
     async def _find(self, path: str, what: str, text: str, *names: str) -> Any:
         if text.isdigit() or ":" in text:

@@ -53,7 +53,7 @@ async def export(
     if vehicles:
         params["vehicleIds"] = ",".join([(await api.find_vehicle(text))["id"] for text in vehicles])
     if tags:
-        params["parentTagIds"] = ",".join([(await api.find_tag(text))["id"] for text in tags])
+        params["parentTagIds"] = await api.tag_ids(tags)
     pieces = _pieces(api, params)
     if output is None:
         written = await _write(pieces, sys.stdout.buffer)

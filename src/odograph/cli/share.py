@@ -56,6 +56,7 @@ def _how(command: Command) -> Command:
             click.option("--starts", metavar="TIME", help="Not before: a span from now, a date or a time."),
             click.option("--trail", metavar="none|start|30m", help="How much of the way so far.  [none]"),
             click.option("--end-on-arrival", is_flag=True, help="End when the vehicle is there."),
+            click.option("--planned", metavar="TIME", help="When it is planned to be there."),
             click.option("--within", metavar="5km,20min", help="Only this near, or this long before arrival."),
             click.option("--show-as", metavar="NAME", help="In place of the vehicle's own name and plate."),
         )
@@ -311,6 +312,8 @@ async def _options(api: Api, how: dict[str, Any]) -> dict[str, Any]:
         options["trail"] = _trail(how["trail"])
     if how["end_on_arrival"]:
         options["endsOnArrival"] = True
+    if how["planned"]:
+        options["plannedArrivalTime"] = await _ahead(api, "--planned", how["planned"])
     if how["within"]:
         options["discloseWithin"] = _within(how["within"])
     if how["show_as"]:

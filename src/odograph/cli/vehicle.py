@@ -71,9 +71,7 @@ async def make_vehicle(api: Api, name: str, body: dict[str, Any] | None = None) 
 @with_api()
 async def list_(api: Api, tags: Sequence[str], as_json: bool) -> None:
     """List vehicles."""
-    params = {}
-    if tags:
-        params["tagIds"] = ",".join([(await api.find_tag(tag))["id"] for tag in tags])
+    params = {"tagIds": await api.tag_ids(tags)} if tags else {}
     found = [one async for one in api.every("/fleet/vehicles", **params)]
     if as_json:
         put_json(found)
