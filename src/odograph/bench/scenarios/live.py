@@ -128,16 +128,23 @@ async def run(options: Options, rows: Rows) -> None:
     async with installed(options, "live", count) as install:
         pid = install.server.pid
         before = own_rss_bytes(pid)
-        devices = Devices(install.server.address, install.keys)
-        await devices.open()
-        await devices.greet()
+        devices = await _connected(install)
         each = (own_rss_bytes(pid) - before) / count / 1000
         rows.at_most("resident memory a connection", each, "kB", 30, note=f"{count:,} connections")
         heard = await traffic(install, devices, seconds, step_ms=STEP_MS)
         _report(rows, heard, f"{count:,} devices at 5 s, {seconds} s")
+        devices.close()
         await _report_sets(rows, install, heard)
+        devices = await _connected(install)  # comparing sets takes longer than a server keeps idle connections
         await _raise(options, rows, install, devices, _held(heard, count))
         devices.close()
+
+
+async def _connected(install: Install) -> Devices:
+    devices = Devices(install.server.address, install.keys)
+    await devices.open()
+    await devices.greet()
+    return devices
 
 
 def _report(rows: Rows, heard: Heard, load: str) -> None:
