@@ -12,7 +12,11 @@ SAFE: Final[Headers] = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 UNKEPT: Final[Headers] = ((b"cache-control", b"no-store"), *SAFE)
-KEPT_FOR_GOOD: Final[Headers] = ((b"cache-control", b"public, max-age=31536000, immutable"), *SAFE)
+KEPT_FOR_GOOD: Final[Headers] = (
+    (b"cache-control", b"public, max-age=31536000, immutable"),
+    (b"referrer-policy", b"strict-origin"),  # a worker's requests follow its own script's policy, not the page's
+    *SAFE,
+)
 STREAM: Final[Headers] = (
     (b"cache-control", b"no-store, no-transform"),
     (b"x-accel-buffering", b"no"),

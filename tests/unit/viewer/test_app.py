@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from odograph.sharing.keys import key_hash
 from odograph.telemetry import mask
+from odograph.viewer.pages import WEB, Pages
 from odograph.viewer.paths import LinkPath, is_public, read_link
 from odograph.viewer.texts import language_of
 from tests.support.viewing import MINUTE_MS, NOON_MS, open_viewing
@@ -118,6 +119,16 @@ async def test_pages_and_data_are_nobodys_to_keep_or_index(viewing, org):
     assert "default-src 'none'" in page.header("content-security-policy")
     assert "unsafe" not in page.header("content-security-policy")
     assert page.header("referrer-policy") == "no-referrer"
+
+
+def test_no_script_of_the_pages_makes_requests_that_carry_more_than_an_origin():
+    pages = Pages()
+    scripts = [path.name for path in (WEB / "assets").glob("*.js")]
+    assert any("worker" in name for name in scripts)
+    for name in scripts:
+        reply = pages.file(name, "")
+        assert reply is not None
+        assert dict(reply.headers)[b"referrer-policy"] == b"strict-origin"
 
 
 async def test_head_is_answered_like_get_without_a_body(viewing, org):
