@@ -27,6 +27,7 @@ from odograph.api.wire import render_time
 from odograph.catalog.changes import Catalog
 from odograph.clock import SystemClock
 from odograph.errors import Refusal
+from odograph.geocoding.base import Geocoder
 from odograph.live.directory import Directory
 from odograph.live.seam import Seam
 from odograph.live.snapshot import Snapshot
@@ -70,7 +71,7 @@ def keys_of(fixes: Iterable[np.void]) -> list[Key]:
     return [(int(fix["asset"]), int(fix["time_ms"]), int(fix["lat_e7"])) for fix in fixes]
 
 
-class Nowhere:
+class Nowhere(Geocoder):
     """A geocoder that costs nothing: this world is not about places."""
 
     attribution = ""

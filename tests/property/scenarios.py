@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from odograph.api import positions
-from odograph.live import seam, stretch, turns
+from odograph.api import positions, spelling
+from odograph.live import stretch, turns
 from odograph.store.sqlite import engine, log, runs
 from tests.property.feed_world import ASSETS_EACH, KINDS, ORGS, World
 
@@ -28,7 +28,9 @@ SMALL = [
     (positions, "HISTORY_SCAN", 2),
     (stretch, "_FIRST_ROWS", 2),
     (stretch, "_MOST_ROWS", 4),
-    *((module, "SLICE_FIXES", 1) for module in (turns, stretch, seam, positions)),
+    *((module, "SLICE_FIXES", 1) for module in (turns, positions)),
+    (turns, "TURN_S", 0.0),
+    (spelling, "FEW", 2),
     (log, "STRETCH_ROWS", 6),
     (runs, "CHUNK_ROWS", 3),
     (runs, "PACK_BYTES", 100),

@@ -25,6 +25,7 @@ from odograph.catalog import addresses, assets, drivers, orgs, tokens
 from odograph.catalog.changes import Catalog
 from odograph.catalog.fencing import CircleFields, FenceFields
 from odograph.errors import Refusal
+from odograph.geocoding.base import Geocoder
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.live.seam import Seam
@@ -127,7 +128,7 @@ def _unless_refused(answer: list[T] | Refusal) -> list[T]:
     return answer
 
 
-class Plain:
+class Plain(Geocoder):
     """A geocoder that knows nothing."""
 
     attribution = "Places: none"

@@ -17,6 +17,7 @@ import numpy as np
 from odograph.catalog import orgs, shares
 from odograph.catalog.arrivals import Arrivals
 from odograph.catalog.changes import Catalog, Plan, delete, put, written
+from odograph.geocoding.base import Geocoder
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.live.seam import Seam
@@ -91,7 +92,7 @@ class FollowedStore(DirectStore):
         return answer
 
 
-class Knowing:
+class Knowing(Geocoder):
     """A geocoder and clock-keeper that repeats the position, so that a leak of it shows in its text as well."""
 
     attribution = ""

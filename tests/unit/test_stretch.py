@@ -1,15 +1,10 @@
 """The newest stretch in memory, against a plain list of everything."""
 
-import random
-from itertools import chain, zip_longest
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odograph.live import stretch as stretch_module
 from odograph.live.snapshot import Snapshot
 from odograph.live.stretch import Stretch
 from odograph.model.fixes import FIX_DTYPE
@@ -38,8 +33,8 @@ def make_blocks(commits, first_seq=1):
     return blocks
 
 
-def encode(fixes):
-    return [b"%d@%d" % (row["asset"], row["time_ms"]) for row in fixes]
+def rows_of(fixes):
+    return [(int(row["asset"]), int(row["time_ms"])) for row in fixes]
 
 
 # Each asset belongs to one org, as in the log: org n has assets 10n .. 10n+3.
@@ -56,18 +51,12 @@ commits = st.lists(
 )
 
 
-def spelled(stretch, part, encode=encode):
-    return list(chain.from_iterable(stretch.fragments(part, "plain", encode)))
-
-
 def read_all(stretch, org, after, limit):
-    seen: list[tuple[int, bytes]] = []
+    seen: list[tuple[int, tuple[int, int]]] = []
     while True:
         slices, reached = stretch.read_after(org, Seq(after), limit)
         for part in slices:
-            pieces = spelled(stretch, part)
-            assert pieces == encode(part.fixes)
-            seen.extend(zip(part.segment.seqs[part.start : part.stop].tolist(), pieces, strict=True))
+            seen.extend(zip(part.seqs.tolist(), rows_of(part.fixes), strict=True))
         if reached == stretch.head:
             return seen
         assert reached > after
@@ -85,7 +74,7 @@ def test_every_later_fix_of_the_org_is_read_once_and_no_other(made, limit, after
             pair
             for block in blocks
             if block.org == org
-            for pair in zip(block.seqs.tolist(), encode(block.fixes), strict=True)
+            for pair in zip(block.seqs.tolist(), rows_of(block.fixes), strict=True)
             if pair[0] > after
         ]
         assert read_all(stretch, org, after, limit) == expected
@@ -112,70 +101,6 @@ def test_a_small_budget_lets_the_oldest_go_first():
         stretch.append(block)
     assert 0 < stretch.floor(ORGS[0]) < stretch.head
     assert stretch.held_bytes <= 700_000 + 8192 * 35
-
-
-def test_what_one_reader_had_encoded_is_not_encoded_again():
-    asked = []
-
-    def counting(fixes):
-        asked.append(len(fixes))
-        return encode(fixes)
-
-    stretch = Stretch(1 << 30)
-    for block in make_blocks([(ORGS[0], [(1, i) for i in range(1, 51)])]):
-        stretch.append(block)
-    for _ in range(8):
-        for part in stretch.read_after(ORGS[0], Seq(0), 1000)[0]:
-            spelled(stretch, part, counting)
-    assert asked == [50]
-
-
-def spent_bytes(stretch):
-    held = list(stretch._oldest)
-    spelled_bytes = sum(len(piece) + 41 for segment in held for piece in segment.encoded.get("plain", ()))
-    return sum(segment.count for segment in held) * 35 + spelled_bytes
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_page_is_spelled_as_it_was_read_whatever_the_stretch_forgets_meanwhile(seed, monkeypatch):
-    monkeypatch.setattr(stretch_module, "SLICE_FIXES", 3)
-    monkeypatch.setattr(stretch_module, "_MOST_ROWS", 64)
-    dice = random.Random(seed)
-    blocks = make_blocks([(ORGS[0], [(1, 30 * batch + i) for i in range(30)]) for batch in range(60)])
-    stretch = Stretch(12_000)
-    readers: list[Any] = []
-    for block in blocks:
-        stretch.append(block)
-        after = dice.randrange(stretch.floor(ORGS[0]), stretch.head)
-        for part in stretch.read_after(ORGS[0], Seq(after), 100)[0]:
-            readers.append((part, [], stretch.fragments(part, "plain", encode), encode(part.fixes)))
-        for reader in dice.choices(readers, k=40):
-            reader[1].extend(next(reader[2], ()))
-        assert stretch.held_bytes == spent_bytes(stretch)
-    unfinished = [part for part, pieces, *_ in readers if len(pieces) < part.stop - part.start]
-    assert any(not part.segment.is_held for part in unfinished)
-    for _, pieces, rest, expected in readers:
-        pieces.extend(chain.from_iterable(rest))
-        assert pieces == expected
-    assert stretch.held_bytes == spent_bytes(stretch)
-
-
-def test_what_two_readers_ask_for_at_once_is_encoded_once(monkeypatch):
-    monkeypatch.setattr(stretch_module, "SLICE_FIXES", 7)
-    asked = []
-
-    def counting(fixes):
-        asked.append(len(fixes))
-        return encode(fixes)
-
-    stretch = Stretch(1 << 30)
-    for block in make_blocks([(ORGS[0], [(1, i) for i in range(1, 51)])]):
-        stretch.append(block)
-    (part,) = stretch.read_after(ORGS[0], Seq(0), 1000)[0]
-    both = zip_longest(*(stretch.fragments(part, "plain", counting) for _ in range(2)), fillvalue=[])
-    one, other = (list(chain.from_iterable(pieces)) for pieces in zip(*both, strict=True))
-    assert one == other == encode(part.fixes)
-    assert sum(asked) == 50
 
 
 @given(commits, st.integers(0, 500), st.integers(0, 500))

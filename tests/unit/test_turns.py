@@ -5,9 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import pytest
+
+from odograph.live import turns as module
 from odograph.live.turns import SLICE_FIXES, Turns
 
 LONG = SLICE_FIXES + 1
+
+
+@pytest.fixture(autouse=True)
+def shortest_turns(monkeypatch):
+    monkeypatch.setattr(module, "TURN_S", 0.0)
 
 
 def noting(name: str, notes: list[str], steps: int = 3) -> Iterator[int]:

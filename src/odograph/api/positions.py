@@ -6,8 +6,8 @@ ever a seq up to which this reader was shown everything that matched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from odograph.api.params import AFTER, PARENT_TAG_IDS, TAG_IDS, VEHICLE_IDS
 from odograph.api.resources.base import Answer, Call, Param
-from odograph.api.spelling import Spelling, encoder
+from odograph.api.spelling import Endings, Speller, Spelling, Text
 from odograph.api.wire import to_json
 from odograph.errors import invalid
 from odograph.live.directory import Directory
@@ -37,6 +37,9 @@ END: Final = Param("endTime", "time", "End of the range, exclusive (RFC 3339).",
 FILTERS: Final = (VEHICLE_IDS, TAG_IDS, PARENT_TAG_IDS)
 
 Assets = npt.NDArray[np.uint32]
+Entries = list[Text]
+"""The parts of entries, each with a comma before it: joined once, when the page is whole."""
+_COMMA: Final = b","
 _FIRST, _AFTER = 0, 1  # what a feed cursor holds: a place in the first call's pages, or a seq
 
 
@@ -47,7 +50,7 @@ class Positions:
         """`is_shown` False pages and moves cursors alike, and shows nothing: for stats that nobody reports."""
         self._spelling = spelling
         self._is_shown = is_shown
-        self._encode: Callable[[Fixes], list[bytes]] | None = None
+        self._speller: Speller | None = None
 
     async def snapshot(self, call: Call) -> Answer:
         """The newest fix of each vehicle, or the newest not after `time`."""
@@ -61,7 +64,7 @@ class Positions:
             else await call.context.live.seam.read_at(call.principal.org, assets, time_ms)
         )
         cursor = self._cursor(call, kind, int(assets[-1])) if more else ""
-        return _answer(self._one_each(call, fixes, self._encoded(call, fixes)), cursor, more)
+        return _answer(self._one_each(call, fixes), cursor, more)
 
     async def feed(self, call: Call) -> Answer:
         """Everything that arrived after the cursor; without one, each vehicle's newest and a cursor."""
@@ -81,8 +84,7 @@ class Positions:
         asset, from_ms = self._fields(call, kind) or (0, start_ms)
         fixes, place = await self._range(call, asset, from_ms, start_ms, end_ms)
         cursor = self._cursor(call, kind, *place) if place else ""
-        pieces = await call.context.live.seam.spell(fixes, self._encoder(call))
-        return _answer(await self._many_each(call, fixes, pieces), cursor, place is not None)
+        return _answer(await self._many_each(call, fixes), cursor, place is not None)
 
     # -- feed
 
@@ -91,15 +93,14 @@ class Positions:
         assets, more = _page(assets_of(call), last, SNAPSHOT_PAGE)
         fixes = _newest(call, assets)
         fields = (_FIRST, position, int(assets[-1])) if more else (_AFTER, position)
-        pieces = await call.context.live.seam.spell(fixes, self._encoder(call))
-        entries = await self._many_each(call, fixes, pieces)
+        entries = await self._many_each(call, fixes)
         return _answer(entries, self._cursor(call, kind, *fields), more)
 
     async def _feed_after(self, call: Call, kind: str, after: Seq) -> Answer:
-        fixes, pieces, reached, more = await call.context.live.seam.read_after(
-            call.principal.org, after, _filter(call), FEED_PAGE, FEED_SCAN, self._spelling.name, self._encoder(call)
+        fixes, reached, more = await call.context.live.seam.read_after(
+            call.principal.org, after, _filter(call), FEED_PAGE, FEED_SCAN
         )
-        entries = await self._many_each(call, fixes, pieces)
+        entries = await self._many_each(call, fixes)
         return _answer(entries, self._cursor(call, kind, _AFTER, reached), more)
 
     # -- history
@@ -129,67 +130,60 @@ class Positions:
 
     # -- pages
 
-    def _encoder(self, call: Call) -> Callable[[Fixes], list[bytes]]:
-        if self._encode is None:
-            self._encode = encoder(self._spelling, call.context.geocoder)
-        return self._encode
+    def _spell(self, call: Call, fixes: Fixes, stops: npt.NDArray[np.intp]) -> list[Text]:
+        """Groups of fixes, up to each stop from the one before on."""
+        if self._speller is None:
+            self._speller = Speller(self._spelling, call.context.geocoder)
+        return self._speller.spell(fixes, stops, self._addresses(call, fixes))
 
-    def _encoded(self, call: Call, fixes: Fixes) -> list[bytes]:
-        return self._encoder(call)(fixes)
-
-    def _with_addresses(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
-        """The encoded fixes, with the address named that holds each; nothing is done where an org has none."""
+    def _addresses(self, call: Call, fixes: Fixes) -> Endings | None:
+        """The address that holds each fix, where this spelling names it and the org has any."""
         if not self._spelling.names_address:
-            return pieces
+            return None
         fences = _directory(call).addresses.fences(call.principal.org)
         if not len(fences):
-            return pieces
+            return None
         places = fences.locate(fixes["lat_e7"] / 1e7, fixes["lon_e7"] / 1e7, call.principal.tag_ids)
-        rows = np.flatnonzero(places >= 0).tolist()
-        texts = {place: _address(fences[place]) for place in np.unique(places[rows]).tolist()}
-        named = list(pieces)
-        for row in rows:
-            named[row] = named[row][:-1] + texts[int(places[row])]
-        return named
+        distinct, which = np.unique(places, return_inverse=True)
+        return [_address(fences[place]) if place >= 0 else "" for place in distinct.tolist()], which
 
-    def _one_each(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
-        if not self._is_shown:
+    def _one_each(self, call: Call, fixes: Fixes) -> Entries:
+        """One entry for each fix."""
+        if not (self._is_shown and len(fixes)):
             return []
-        pieces = self._with_addresses(call, fixes, pieces)
-        head_of = _directory(call).assets.head
-        key = f',"{self._spelling.one}":'.encode()
-        entries = []
-        for asset, piece in zip(fixes["asset"].tolist(), pieces, strict=True):
-            head = head_of(AssetId(asset))
-            if head is not None:
-                entries.append(head + key + piece + b"}")
-        return entries
+        pieces = self._spell(call, fixes, np.arange(1, len(fixes) + 1))
+        return self._entries(call, self._spelling.one, b"", b"}", fixes["asset"], pieces)
 
-    async def _many_each(self, call: Call, fixes: Fixes, pieces: list[bytes]) -> list[bytes]:
+    async def _many_each(self, call: Call, fixes: Fixes) -> Entries:
         """One entry for each vehicle in these fixes; its own stay in the order they are in."""
         if not (self._is_shown and len(fixes)):
             return []
-        pieces = self._with_addresses(call, fixes, pieces)
-        order = np.argsort(fixes["asset"], kind="stable")
-        assets = fixes["asset"][order]
-        starts = np.flatnonzero(np.diff(assets, prepend=~assets[:1]))
-        stops = [*starts[1:].tolist(), len(order)]
-        parts = zip(assets[starts].tolist(), starts.tolist(), stops, strict=True)
-        entries = self._entries(call, parts, [pieces[row] for row in order.tolist()])
-        return list(chain.from_iterable(await call.context.live.seam.turns.take(entries, len(fixes))))
+        parts = self._by_vehicle(call, fixes.take(_by_asset(fixes)))
+        return list(chain.from_iterable(await call.context.live.seam.turns.take(parts, len(fixes))))
+
+    def _by_vehicle(self, call: Call, fixes: Fixes) -> Iterator[Entries]:
+        """Some vehicles' entries at a time, of fixes sorted by vehicle."""
+        assets = fixes["asset"]
+        stops = np.append(np.flatnonzero(assets[1:] != assets[:-1]) + 1, len(fixes))
+        start = 0
+        for some in _parted(stops, SLICE_FIXES):
+            stop = int(some[-1])
+            pieces = self._spell(call, fixes[start:stop], some - start)
+            yield self._entries(call, self._spelling.many, b"[", b"]}", assets[some - 1], pieces)
+            start = stop
 
     def _entries(
-        self, call: Call, parts: Iterator[tuple[int, int, int]], pieces: list[bytes]
-    ) -> Iterator[list[bytes]]:
-        """Some at a time. `parts`: of each vehicle its number, and where its pieces begin and end."""
+        self, call: Call, key: str, opening: bytes, ending: bytes, assets: Assets, pieces: Sequence[Text]
+    ) -> Entries:
+        """A vehicle's head and piece each; nothing of one that was deleted meanwhile."""
         head_of = _directory(call).assets.head
-        key = f',"{self._spelling.many}":['.encode()
-        while some := list(islice(parts, SLICE_FIXES)):
-            yield [
-                b"%b%b%b]}" % (head, key, b",".join(pieces[start:stop]))
-                for asset, start, stop in some
-                if (head := head_of(AssetId(asset))) is not None
-            ]
+        before = f',"{key}":'.encode() + opening
+        entries: Entries = []
+        for asset, piece in zip(assets.tolist(), pieces, strict=True):
+            head = head_of(AssetId(asset))
+            if head is not None:
+                entries += (_COMMA, head, before, piece, ending)
+        return entries
 
     def _fields(self, call: Call, kind: str) -> tuple[int, ...]:
         after = call.query.text(AFTER)
@@ -233,16 +227,29 @@ def _page(assets: Assets, last: int, size: int) -> tuple[Assets, bool]:
     return rest[:size], len(rest) > size
 
 
-def _address(address: Address) -> bytes:
+def _by_asset(fixes: Fixes) -> npt.NDArray[np.int64]:
+    """The order of vehicles, each one's fixes as they are: whole numbers sort faster than a stable sort does."""
+    bits = len(fixes).bit_length()
+    keys = fixes["asset"].astype(np.int64) << bits | np.arange(len(fixes))
+    return np.sort(keys) & ((1 << bits) - 1)
+
+
+def _parted(stops: npt.NDArray[np.intp], size: int) -> Iterator[npt.NDArray[np.intp]]:
+    """The stops of groups in parts of about `size` in all, and of at least one group."""
+    parts = np.unique(np.searchsorted(stops, np.arange(size, int(stops[-1]) + size, size)))
+    return (part for part in np.split(stops, parts + 1) if len(part))
+
+
+def _address(address: Address) -> str:
     """The end of a fix that names the address it lies in."""
-    return b',"address":' + to_json({"id": str(address.number), "name": address.name}) + b"}"
+    return f',"address":{to_json({"id": str(address.number), "name": address.name}).decode()}'
 
 
 def _newest(call: Call, assets: Assets) -> Fixes:
     return call.context.live.snapshot.newest(assets)
 
 
-def _answer(entries: Iterable[bytes], cursor: str, more: bool) -> Answer:
+def _answer(entries: Entries, cursor: str, more: bool) -> Answer:
     has_next = b"true" if more else b"false"
     tail = b'],"pagination":{"endCursor":"%b","hasNextPage":%b}}' % (cursor.encode(), has_next)
-    return Answer(b"".join((b'{"data":[', b",".join(entries), tail)))
+    return Answer(b"".join((b'{"data":[', *entries[1:], tail)))  # without the comma before the first

@@ -1,32 +1,46 @@
-"""One fix, the vendor's several spellings: JSON fragments, encoded once and joined into pages.
+"""Fixes in the vendor's several spellings: JSON objects, a page's at a time.
 
 Every fix gets its `reverseGeo` here, when it is shown, from the geocoder's cache of cells; the text is
 never stored. A heading or speed that the device did not know is left out: 0 would mean north or standing.
 `doubtful` is our extension: why a reader may want to leave this fix out. It is on doubtful fixes alone.
+
+Many fixes are spelled by columns: each field's bytes for all of them at once, in a matrix of one row a fix whose
+unused bytes are thrown out at the end. That costs a third of spelling one by one, and as little as handing
+out a text that was kept, so that none is kept (record 16). FEW and less are spelled one by one, to the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from itertools import pairwise
+from typing import Final
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
-from odograph.api.wire import degrees_texts, heading_degrees, mph, render_time
+from odograph.api import columns
+from odograph.api.columns import Column
+from odograph.api.wire import degrees_text, heading_degrees, mph, number_text, render_time
 from odograph.geocoding.base import Geocoder
 from odograph.model.fixes import MARK_NAMES, UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
 
-K = TypeVar("K", bound=Hashable)
-
-MOST_TEXTS: Final = 40_000  # every heading, and the speeds of a busy day
+FEW: Final = 64  # fixes; of more, columns are spelled faster than rows
+_MOST_TEXTS: Final = 40_000
+_GROUP_ENDS: Final = 1  # a byte that no JSON holds
+_NOTHING: Final = (1 << 16) - 1  # the row of unknown numbers, behind those of every heading and speed to 655 km/h
 _quote = msgspec.json.Encoder().encode
-_DOUBTS: Final = {
-    marks: ',"doubtful":[' + ",".join(f'"{name}"' for bit, name in MARK_NAMES.items() if marks & bit) + "]"
+_DOUBTS: Final = [
+    ',"doubtful":[' + ",".join(f'"{name}"' for bit, name in MARK_NAMES.items() if marks & bit) + "]"
     if marks
     else ""
     for marks in range(sum(MARK_NAMES) + 1)
-}
+]
+
+
+_DOUBT_TEXTS: Final = columns.table(_DOUBTS)
+_BEHIND: Final = columns.table(("},", "}" + chr(_GROUP_ENDS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +56,7 @@ class Spelling:
     speed: str
     tail: str
     names_address: bool = False
-    """Whether the address that holds a fix is named; not with the fix's encoded form, which outlives addresses."""
+    """Whether the address that holds a fix is named."""
 
 
 LOCATIONS = Spelling("locations", one="location", many="locations", heading="heading", speed="speed", tail="")
@@ -56,43 +70,113 @@ STATS = Spelling(
     names_address=True,
 )
 
+Text = bytes | memoryview
+Endings = tuple[Sequence[str], npt.NDArray[np.intp]]
+"""Some texts, and which of them each fix ends with."""
 
-class _Texts(dict[K, str]):
-    """Texts by what they say, made when first asked for: headings, speeds and places come again and again.
 
-    Forgotten all at once when there are MOST_TEXTS, some 5 MB.
+class _Texts(dict[str, str]):
+    """What a place's line looks like in an object, made when first asked for: places come again and again.
+
+    Forgotten all at once when there are _MOST_TEXTS, some 10 MB.
     """
 
-    def __init__(self, make: Callable[[K], str]) -> None:
+    def __init__(self, before: str) -> None:
         super().__init__()
-        self._make = make
+        self._before = before
 
-    def __missing__(self, key: K) -> str:
-        if len(self) >= MOST_TEXTS:
+    def __missing__(self, line: str) -> str:
+        if len(self) >= _MOST_TEXTS:
             self.clear()
-        text = self[key] = self._make(key)
+        text = self[line] = f"{self._before}{str(_quote(line), 'utf-8')}}}"
         return text
 
 
-def encoder(spelling: Spelling, geocoder: Geocoder) -> Callable[[Fixes], list[bytes]]:
-    """A function that encodes fixes in this spelling, one JSON object each."""
-    heading_key, speed_key, tail = f',"{spelling.heading}":', f',"{spelling.speed}":', spelling.tail
-    describe = geocoder.describe
-    headings = _Texts[int](lambda cdeg: "" if cdeg == UNKNOWN_HEADING else f"{heading_key}{heading_degrees(cdeg)}")
-    speeds = _Texts[int](lambda ckmh: "" if ckmh == UNKNOWN_SPEED else f"{speed_key}{mph(ckmh)}")
-    quoted = _Texts[str](lambda text: str(_quote(text), "utf-8"))
+class _Numbers:
+    """Texts of numbers from 0 on: those below _NOTHING are kept as they come up, as rows of a matrix."""
 
-    def encode(fixes: Fixes) -> list[bytes]:
+    def __init__(self, make: Callable[[int], str], unknown: int, width: int) -> None:
+        """`make` spells a known number in at most `width` ASCII characters; `unknown` is spelled as nothing."""
+        self._make = make
+        self._unknown = unknown
+        self._rows = np.zeros((_NOTHING + 1, width), dtype=np.uint8)  # pages of it that nobody asked for cost nothing
+        self._is_kept = np.zeros(_NOTHING + 1, dtype=np.bool_)
+        self._is_kept[_NOTHING] = True
+
+    def text(self, number: int) -> str:
+        """Of one."""
+        return "" if number == self._unknown else self._make(number)
+
+    def column(self, numbers: npt.NDArray[np.unsignedinteger]) -> Column:
+        """Of many, one a row."""
+        if numbers.max() >= _NOTHING:
+            is_unknown = numbers == self._unknown
+            if (numbers[~is_unknown] >= _NOTHING).any():
+                distinct, which = np.unique(numbers, return_inverse=True)
+                return columns.table(map(self.text, distinct.tolist())), which
+            numbers = np.where(is_unknown, _NOTHING, numbers)
+        is_kept = self._is_kept.take(numbers)
+        if not is_kept.all():
+            for number in np.unique(numbers[~is_kept]).tolist():
+                text = self.text(number).encode()
+                self._rows[number, : len(text)] = np.frombuffer(text, dtype=np.uint8)
+                self._is_kept[number] = True
+        return self._rows, numbers
+
+
+class Speller:
+    """Spells fixes of any org in one spelling."""
+
+    def __init__(self, spelling: Spelling, geocoder: Geocoder) -> None:
+        heading, speed = f',"{spelling.heading}":', f',"{spelling.speed}":'
+        self._headings = _Numbers(
+            lambda cdeg: heading + number_text(heading_degrees(cdeg)), UNKNOWN_HEADING, len(heading) + len("359.99")
+        )
+        self._speeds = _Numbers(lambda ckmh: speed + number_text(mph(ckmh)), UNKNOWN_SPEED, len(speed) + 24)
+        self._places = _Texts(f'{spelling.tail},"reverseGeo":{{"formattedLocation":')
+        self._geocoder = geocoder
+        self._paper = columns.Paper()
+
+    def spell(self, fixes: Fixes, stops: npt.NDArray[np.intp], endings: Endings | None = None) -> list[Text]:
+        """Groups of fixes, commas between: up to each of `stops`, from the one before on, the last of them all.
+
+        Each object ends with its text of `endings`, further members, where these are given.
+        """
+        return (self._by_row if len(fixes) <= FEW else self._by_column)(fixes, stops, endings)
+
+    def _by_row(self, fixes: Fixes, stops: npt.NDArray[np.intp], endings: Endings | None) -> list[Text]:
         names = ("time_ms", "lat_e7", "lon_e7", "heading_cdeg", "speed_ckmh", "marks")
-        places = (degrees_texts(fixes["lat_e7"]), degrees_texts(fixes["lon_e7"]))
-        rows = zip(*places, *(fixes[name].tolist() for name in names), strict=True)
-        return [
-            (
-                f'{{"time":"{render_time(time_ms)}","latitude":{lat},"longitude":{lon}'
-                f"{headings[heading_cdeg]}{speeds[speed_ckmh]}{tail}{_DOUBTS[marks]}"
-                f',"reverseGeo":{{"formattedLocation":{quoted[describe(lat_e7, lon_e7)]}}}}}'
-            ).encode()
-            for lat, lon, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks in rows
+        rows = zip(*(fixes[name].tolist() for name in names), strict=True)
+        texts, which = ([""], np.zeros(len(fixes), dtype=np.intp)) if endings is None else endings
+        objects = [
+            f'{{"time":"{render_time(time_ms)}","latitude":{degrees_text(lat_e7)},"longitude":{degrees_text(lon_e7)}'
+            f"{self._headings.text(heading_cdeg)}{self._speeds.text(speed_ckmh)}{_DOUBTS[marks]}"
+            f"{self._places[self._geocoder.describe(lat_e7, lon_e7)]}{texts[ending]}}}"
+            for (time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks), ending in zip(
+                rows, which.tolist(), strict=True
+            )
         ]
+        return [",".join(objects[start:stop]).encode() for start, stop in pairwise((0, *stops.tolist()))]
 
-    return encode
+    def _by_column(self, fixes: Fixes, stops: npt.NDArray[np.intp], endings: Endings | None) -> list[Text]:
+        lat_e7, lon_e7 = (np.ascontiguousarray(fixes[name]) for name in ("lat_e7", "lon_e7"))
+        lines, which = self._geocoder.describe_all(lat_e7, lon_e7)
+        made = [
+            *columns.times('{"time":"', fixes["time_ms"]),
+            *columns.degrees('","latitude":', lat_e7),
+            *columns.degrees(',"longitude":', lon_e7),
+            self._headings.column(fixes["heading_cdeg"]),
+            self._speeds.column(fixes["speed_ckmh"]),
+        ]
+        if fixes["marks"].any():
+            made.append((_DOUBT_TEXTS, fixes["marks"]))
+        made.append((columns.table([self._places[line] for line in lines]), which))
+        if endings is not None:
+            made.append((columns.table(endings[0]), endings[1]))
+        is_last = np.zeros(len(fixes), dtype=np.intp)
+        is_last[stops - 1] = 1
+        made.append((_BEHIND, is_last))
+        text = memoryview(self._paper.written(made, len(fixes)))
+        ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == _GROUP_ENDS).tolist()
+        return [text[start:end] for start, end in zip((0, *(end + 1 for end in ends)), ends, strict=False)]
+

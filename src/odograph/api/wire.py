@@ -7,8 +7,6 @@ from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 CKMH_PER_MPH: Final = 160.9344
 """Hundredths of a km/h in one mile per hour."""
@@ -21,7 +19,7 @@ Heading = Annotated[float, msgspec.Meta(ge=0, lt=360, description="Degrees clock
 SpeedMph = Annotated[float, msgspec.Meta(ge=0, description="Miles per hour over ground.")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
-_ENDINGS: Final = ("Z", *(f".{millisecond:03d}Z" for millisecond in range(1, 1000)))
+ENDINGS: Final = ("Z", *(f".{millisecond:03d}Z" for millisecond in range(1, 1000)))
 _encoder = msgspec.json.Encoder()
 
 
@@ -33,7 +31,7 @@ def _second(second: int) -> str:
 def render_time(time_ms: int) -> str:
     """`2024-05-01T10:00:00Z`, with milliseconds only where they are not zero."""
     second, millisecond = divmod(time_ms, 1000)
-    return _second(second) + _ENDINGS[millisecond]
+    return _second(second) + ENDINGS[millisecond]
 
 
 def mph(speed_ckmh: int) -> float:
@@ -46,9 +44,15 @@ def degrees(e7: int) -> float:
     return e7 / 1e7
 
 
-def degrees_texts(e7: npt.NDArray[np.int32]) -> list[str]:
-    """A column of latitudes or longitudes as JSON numbers; one by one, Python takes five times as long."""
-    return to_json((e7 / 1e7).tolist()).decode()[1:-1].split(",") if len(e7) else []
+def degrees_text(e7: int) -> str:
+    """The same as a JSON number of at most seven decimals, never in powers of ten."""
+    text = number_text(e7 / 1e7)
+    return text if "e" not in text else f"{e7 / 1e7:.7f}".rstrip("0")
+
+
+def number_text(number: float) -> str:
+    """As JSON: what Python writes, in a third of the time."""
+    return str(_encoder.encode(number), "ascii")
 
 
 def heading_degrees(heading_cdeg: int) -> float:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from odograph.geocoding.base import E7, Geocoder
 from odograph.geocoding.places import COLUMNS, ROWS, ROWS_PER_DEGREE, Places, load_places
 
 EARTH_RADIUS_KM: Final = 6371.0088
@@ -31,7 +33,7 @@ class Nearest(NamedTuple):
     distance_km: float
 
 
-class OfflineGeocoder:
+class OfflineGeocoder(Geocoder):
     """A grid over every place of 1,000 people and more; exact everywhere, poles and antimeridian included."""
 
     attribution = "Places: GeoNames, CC BY 4.0"
@@ -53,10 +55,22 @@ class OfflineGeocoder:
         Every position in a cell of 0.01 degree gets the same answer, measured from the cell's centre.
         """
         key = lat_e7 // CELL_E7 * _CELL_COLUMNS + lon_e7 // CELL_E7
-        text = self._young.get(key)
-        if text is None:
-            text = self._describe_cell(key, lat_e7, lon_e7)
-        return text or f"{_degrees(lat_e7)}, {_degrees(lon_e7)}"
+        return self._cell_line(key, lat_e7, lon_e7) or f"{_degrees(lat_e7)}, {_degrees(lon_e7)}"
+
+    def describe_all(self, lat_e7: E7, lon_e7: E7) -> tuple[list[str], npt.NDArray[np.intp]]:
+        """As the port says: each cell is looked up once, for as long as positions stay in it."""
+        keys = lat_e7 // np.int32(CELL_E7) * np.int64(_CELL_COLUMNS) + lon_e7 // np.int32(CELL_E7)
+        is_start = np.ones(len(keys), dtype=np.bool_)
+        is_start[1:] = keys[1:] != keys[:-1]
+        which = np.cumsum(is_start) - 1
+        places = zip(keys[is_start].tolist(), lat_e7[is_start].tolist(), lon_e7[is_start].tolist(), strict=True)
+        lines = [self._cell_line(key, lat, lon) for key, lat, lon in places]
+        if not all(lines):
+            far = np.array([not line for line in lines])
+            for row in np.flatnonzero(far[which]).tolist():
+                which[row] = len(lines)
+                lines.append(self.describe(int(lat_e7[row]), int(lon_e7[row])))
+        return lines, which
 
     def nearest(self, lat_deg: float, lon_deg: float) -> Nearest | None:
         """The nearest place by great circle, None beyond MAX_DISTANCE_KM."""
@@ -84,6 +98,11 @@ class OfflineGeocoder:
             self._zones[key] = zone or None
         return self._zones[key]
 
+    def _cell_line(self, key: int, lat_e7: int, lon_e7: int) -> str:
+        """What the cell is called; empty where no place is near, so that each position shows itself."""
+        text = self._young.get(key)
+        return self._describe_cell(key, lat_e7, lon_e7) if text is None else text
+
     def _describe_cell(self, key: int, lat_e7: int, lon_e7: int) -> str:
         text = self._old.get(key)
         if text is None:
@@ -94,7 +113,6 @@ class OfflineGeocoder:
         return text
 
     def _describe_centre(self, lat_e7: int, lon_e7: int) -> str:
-        """What the cell is called; empty where no place is near, so that each position shows itself."""
         lat = (lat_e7 // CELL_E7 + 0.5) * CELL_E7 / 1e7
         lon = (lon_e7 // CELL_E7 + 0.5) * CELL_E7 / 1e7
         found = self.nearest(min(lat, 90.0), lon)

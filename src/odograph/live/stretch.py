@@ -1,21 +1,19 @@
 """The newest stretch of the log in memory, a stream for each org, so that pollers cost no query.
 
-An org's poll looks at that org's stream alone. What has been encoded for one reader is kept beside the
-fixes for the others, within one budget in bytes; the oldest goes first.
+An org's poll looks at that org's stream alone. All streams share one budget in bytes; the oldest fixes go first.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from odograph.live.turns import SLICE_FIXES
 from odograph.model.fixes import FIX_DTYPE, FIX_SIZE, Fixes, empty_fixes
 from odograph.model.ids import OrgId, Seq
 from odograph.store.base import Block
@@ -23,9 +21,6 @@ from odograph.store.base import Block
 _FIRST_ROWS: Final = 64  # an org with three vehicles must not pay for a big one's segment
 _MOST_ROWS: Final = 8192  # a copy of this many rows at most when a segment grows: well under a millisecond
 _ROW_BYTES: Final = FIX_SIZE + 8
-_FRAGMENT_OVERHEAD: Final = 41  # a bytes object's header and its place in the list
-
-Encode = Callable[[Fixes], list[bytes]]
 
 
 class Segment:
@@ -35,10 +30,7 @@ class Segment:
         "_fixes",
         "_seqs",
         "count",
-        "encoded",
-        "encoded_bytes",
         "first_seq",
-        "is_held",
         "org",
         "time_max",
         "time_min",
@@ -52,10 +44,6 @@ class Segment:
         self.first_seq = 0
         self.time_min = 1 << 62
         self.time_max = -1
-        self.encoded: dict[str, list[bytes]] = {}
-        self.encoded_bytes = 0
-        self.is_held = True
-        """Until the stretch lets go of it: a page that is being made may know it longer."""
 
     @property
     def capacity(self) -> int:
@@ -107,6 +95,11 @@ class Slice:
         """Its fixes, in arrival order."""
         return self.segment.fixes[self.start : self.stop]
 
+    @property
+    def seqs(self) -> npt.NDArray[np.int64]:
+        """Their seqs."""
+        return self.segment.seqs[self.start : self.stop]
+
 
 @dataclass(slots=True)
 class _Stream:
@@ -131,7 +124,7 @@ class Stretch:
 
     @property
     def held_bytes(self) -> int:
-        """What fixes and encoded answers take now."""
+        """What fixes take now."""
         return self._bytes
 
     def start(self, head: Seq) -> None:
@@ -184,27 +177,6 @@ class Stretch:
                     return slices, self._reached(stream, segment, stop)
         return slices, self.head
 
-    def unspelled(self, piece: Slice, spelling: str) -> int:
-        """How many rows `fragments` would have to encode."""
-        return max(0, piece.stop - len(piece.segment.encoded.get(spelling, ())))
-
-    def fragments(self, piece: Slice, spelling: str, encode: Encode) -> Iterator[list[bytes]]:
-        """The encoded form of a slice's rows, some at a time: between two of them the stretch may go on.
-
-        What others have asked for already, or ask for meanwhile, is not encoded again.
-        """
-        segment, given = piece.segment, piece.start
-        known = segment.encoded.setdefault(spelling, [])
-        while given < piece.stop:
-            if len(known) < piece.stop:
-                new = encode(segment.fixes[len(known) : min(piece.stop, len(known) + SLICE_FIXES)])
-                known.extend(new)
-                if segment.is_held and segment.encoded.get(spelling) is known:  # else nobody else will find it
-                    self._spend(segment, sum(map(len, new)) + _FRAGMENT_OVERHEAD * len(new))
-            upto = min(len(known), piece.stop)
-            yield known[given:upto]
-            given = max(given, upto)
-
     def in_range(self, org: OrgId, assets: npt.NDArray[np.uint32], start_ms: int, end_ms: int) -> Fixes:
         """All held fixes of these assets (sorted) with start <= time < end, by asset and time."""
         found = [
@@ -243,22 +215,9 @@ class Stretch:
             self._oldest.append(last)
         return last
 
-    def _spend(self, segment: Segment, encoded_bytes: int) -> None:
-        segment.encoded_bytes += encoded_bytes
-        self._bytes += encoded_bytes
-        if self._bytes > self._max_bytes:
-            self._shed()
-
     def _shed(self) -> None:
-        for segment in self._oldest:
-            if segment.encoded_bytes:
-                self._bytes -= segment.encoded_bytes
-                segment.encoded, segment.encoded_bytes = {}, 0
-                if self._bytes <= self._max_bytes:
-                    return
         while self._bytes > self._max_bytes and len(self._oldest) > 1:
             segment = self._oldest.popleft()
-            segment.is_held = False
             stream = self._streams[segment.org]
             stream.segments.pop(0)
             stream.first_seqs.pop(0)

@@ -40,7 +40,7 @@ async def read_missed(hub: Hub, live: Live, link: OpenLink, after: int, now_ms: 
     if not link.share.trail_min or not len(assets) or after >= head:
         return Missed({}, max(after, head), has_more=False)
     try:
-        fixes, reached, has_more = await live.seam.read_fixes_after(link.org, Seq(after), assets, SCAN)
+        fixes, reached, has_more = await live.seam.read_after(link.org, Seq(after), assets, SCAN, SCAN)
     except Refusal:
         return Missed({}, head, has_more=False)
     if not hub.freshen(link):

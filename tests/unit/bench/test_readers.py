@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
-from odograph.api.spelling import LOCATIONS, encoder
+from odograph.api.spelling import LOCATIONS, Speller
 from odograph.bench.fleet import Fleet
 from odograph.bench.load import Answered
 from odograph.bench.readers import Unexpected, compare, cursor_of, decode_page, fixes_of
+from odograph.geocoding.base import Geocoder
 from odograph.model.fixes import UNKNOWN_HEADING, UNKNOWN_SPEED
 from odograph.model.ids import AssetId, render_asset_id
 
 
-class Nowhere:
+class Nowhere(Geocoder):
     """A geocoder that knows one place."""
 
     attribution = ""
@@ -24,9 +25,10 @@ def _page(fixes, cursor="abc", more=False):
     """A page as the server writes it, one entry for each vehicle."""
     entries = []
     for asset in np.unique(fixes["asset"]):
-        pieces = encoder(LOCATIONS, Nowhere())(fixes[fixes["asset"] == asset])
+        own = fixes[fixes["asset"] == asset]
+        (piece,) = Speller(LOCATIONS, Nowhere()).spell(own, np.array([len(own)]))
         head = f'{{"id":"{render_asset_id(AssetId(int(asset)))}","name":"van","locations":['
-        entries.append(head.encode() + b",".join(pieces) + b"]}")
+        entries.append(head.encode() + piece + b"]}")
     more_text = b"true" if more else b"false"
     tail = b'],"pagination":{"endCursor":"' + cursor.encode() + b'","hasNextPage":' + more_text + b"}}"
     return b'{"data":[' + b",".join(entries) + tail

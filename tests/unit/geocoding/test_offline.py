@@ -129,6 +129,16 @@ def test_every_position_has_one_line(places, lat_e7, lon_e7):
     assert "\n" not in text
 
 
+@settings(max_examples=50)
+@given(st.lists(st.tuples(st.integers(-900_000_000, 900_000_000), st.integers(-1_800_000_000, 1_800_000_000))))
+def test_many_positions_are_called_what_each_is_called(places, positions):
+    positions += [(lat // 1000 * 1000, lon) for lat, lon in positions]  # some in one cell
+    geocoder = OfflineGeocoder(places)
+    lat_e7, lon_e7 = (np.array(column, dtype=np.int32) for column in (list(zip(*positions, strict=True)) or ((), ())))
+    lines, which = geocoder.describe_all(lat_e7, lon_e7)
+    assert [lines[at] for at in which.tolist()] == [geocoder.describe(*position) for position in positions]
+
+
 def test_the_answer_does_not_depend_on_who_asked_first(places):
     cell = [(390_300_000 + i, -946_300_000 + j) for i in (0, 50_000, 99_999) for j in (0, 99_999)]
     forwards, backwards = OfflineGeocoder(places), OfflineGeocoder(places)
