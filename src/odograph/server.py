@@ -44,6 +44,7 @@ from odograph.live.stretch import Stretch
 from odograph.live.view import Live
 from odograph.localsocket import CONTROL_SOCKET, short_path
 from odograph.model.cursor import Cursors
+from odograph.onewrite import OneWriteProtocol
 from odograph.protocols.registry import PROTOCOLS
 from odograph.settings import Settings
 from odograph.sharing.estimating import Learned
@@ -270,7 +271,7 @@ def _http(
     trusted = [part.strip() for part in settings.trusted_proxies.split(",") if part.strip()]
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

@@ -31,7 +31,7 @@ class _Part:
     __slots__ = ("ends", "rows", "waiters")
 
     def __init__(self) -> None:
-        self.rows = bytearray()
+        self.rows: list[bytes | bytearray] = []
         self.ends: list[int] = []
         self.waiters: list[asyncio.Future[bytes]] = []
 
@@ -81,8 +81,8 @@ class Committer:
         part = batch.parts.get(org)
         if part is None:
             part = batch.parts[org] = _Part()
-        part.rows += rows
-        part.ends.append(len(part.rows) // FIX_SIZE)
+        part.rows.append(rows)
+        part.ends.append(count + (part.ends[-1] if part.ends else 0))
         waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         part.waiters.append(waiter)
         self._wake.set()
@@ -127,7 +127,7 @@ class Committer:
             self._most = min(MAX_COMMIT_FIXES, max(LEAST_COMMIT_FIXES, int(fixes * AIM_S / max(took_s, 0.001))))
 
     async def _commit(self, batch: _Batch) -> None:
-        parts = [OrgFixes(org, fixes_from_bytes(part.rows)) for org, part in batch.parts.items()]
+        parts = [OrgFixes(org, fixes_from_bytes(b"".join(part.rows))) for org, part in batch.parts.items()]
         began_s = self._clock.steady_s()
         try:
             outcomes = await self._store.append(parts)

@@ -36,6 +36,7 @@ NO_DEVICE_ID: Final = "no_device_id"
 UNKNOWN_DEVICE: Final = "unknown_device"
 OWN_KEY_NEEDED: Final = "own_key_needed"
 OTHER_ORG: Final = "other_org"
+KEPT_PASSAGES: Final = 4096  # 1 MB: who replays asks again at once, and a large fleet's devices each have one look
 REASONS: Final = (
     NO_KEY,
     UNKNOWN_KEY,
@@ -91,6 +92,8 @@ class Door:
         self._knocks = knocks
         self._register = register
         self._clock = clock
+        self._passed: dict[tuple[str, str], Passage] = {}
+        self._passed_rev = 0
 
     def check_key(self, protocol: str, sender: Sender) -> None:
         """Raise Unwelcome, after noting the knock, unless the key outside the body is some device's or org's.
@@ -110,6 +113,11 @@ class Door:
         wait for the store, and may meet its UNAVAILABLE.
         """
         key = sender.key or claim.key
+        if self._passed_rev != self._directory.rev:
+            self._passed, self._passed_rev = {}, self._directory.rev
+        passage = self._passed.get((protocol, key)) if key else None
+        if passage is not None:
+            return passage
         try:
             if key:
                 return await self._enter_by_key(protocol, claim, key)
@@ -147,12 +155,19 @@ class Door:
         if not _is_device(holder):
             return await self._enter_by_enrolment(protocol, claim, OrgId(holder.id))
         if not holder.body.is_forwarder:
-            return self._pass(protocol, holder)
+            return self._remember(protocol, key, self._pass(protocol, holder))
         _check(protocol, holder)
         device = self._find_claimed(holder.org, claim)
         if device is None:
             device = await self._welcome(protocol, claim, holder.org)
         return self._pass(protocol, device, checks_protocol=False)
+
+    def _remember(self, protocol: str, key: str, passage: Passage) -> Passage:
+        """Let the same key in without a look at the catalogue, for as long as nothing in it changes."""
+        if len(self._passed) >= KEPT_PASSAGES:
+            self._passed = {}
+        self._passed[protocol, key] = passage
+        return passage
 
     async def _enter_by_enrolment(self, protocol: str, claim: Claim, org: OrgId) -> Passage:
         """An org's enrolment key goes on speaking for the devices that came with it, and for no others."""

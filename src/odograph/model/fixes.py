@@ -7,7 +7,8 @@ Speed is kept in km/h, not m/s: the devices' own unit, so that no conversion com
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,39 @@ class Report(NamedTuple):
     lon: float
     heading_deg: float | None = None
     speed_kmh: float | None = None
+
+
+class ReportTable(Sequence[Report]):
+    """Many reports by column, which is how a long message is read and admitted; one by one for whoever asks."""
+
+    __slots__ = ("columns",)
+
+    def __init__(
+        self,
+        time_ms: list[int],
+        lat: list[float],
+        lon: list[float],
+        heading_deg: list[float | None],
+        speed_kmh: list[float | None],
+    ) -> None:
+        """All of one length."""
+        self.columns = (time_ms, lat, lon, heading_deg, speed_kmh)
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @overload
+    def __getitem__(self, place: int) -> Report: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Report]: ...
+    def __getitem__(self, place: int | slice) -> Report | list[Report]:
+        if isinstance(place, slice):
+            return list(self)[place]
+        time_ms, lat, lon, heading_deg, speed_kmh = self.columns
+        return Report(time_ms[place], lat[place], lon[place], heading_deg[place], speed_kmh[place])
+
+    def __iter__(self) -> Iterator[Report]:
+        return map(Report, *self.columns)
 
 
 def fixes_from_bytes(data: bytes | bytearray | memoryview) -> Fixes:

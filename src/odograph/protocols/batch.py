@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import msgspec
 
-from odograph.model.fixes import Report
+from odograph.model.fixes import Report, ReportTable
 from odograph.protocols.base import BadFrame, Claim, Delivery, HttpAnswer, HttpRequest, Taken
 from odograph.protocols.times import ms_since_epoch
 from odograph.protocols.web import ingest_path, read_json
@@ -99,15 +99,25 @@ class Batch:
         return requests
 
 
-def _reports_of(fixes: Sequence[_Fix | _Row]) -> list[Report]:
-    """What most devices send, objects with times in milliseconds, is read without Report's slower constructor."""
-    new = tuple.__new__
-    return [
-        new(Report, (fix.time, fix.lat, fix.lon, fix.heading, fix.speed))
-        if type(fix) is _Fix and type(fix.time) is int
-        else _report_of(fix)
-        for fix in fixes
-    ]
+def _reports_of(fixes: Sequence[_Fix | _Row]) -> Sequence[Report]:
+    """By column where all fixes are written alike, as a device does: that is what long batches are made of."""
+    kinds = set(map(type, fixes))
+    if kinds == {_Fix}:
+        objects = cast(Sequence[_Fix], fixes)
+        times = [fix.time for fix in objects]
+        lat, lon = [fix.lat for fix in objects], [fix.lon for fix in objects]
+        heading, speed = [fix.heading for fix in objects], [fix.speed for fix in objects]
+    elif kinds == {tuple}:
+        times, lat, lon, heading, speed = map(list, zip(*cast(Sequence[_Row], fixes), strict=True))
+    else:
+        return [_report_of(fix) for fix in fixes]
+    return ReportTable(_in_ms(times), lat, lon, heading, speed)
+
+
+def _in_ms(times: list[datetime | int]) -> list[int]:
+    if set(map(type, times)) == {int}:
+        return cast(list[int], times)
+    return [time if isinstance(time, int) else ms_since_epoch(time) for time in times]
 
 
 def _report_of(fix: _Fix | _Row) -> Report:

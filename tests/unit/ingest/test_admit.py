@@ -106,7 +106,7 @@ odd = st.builds(
 def test_columns_become_the_very_rows_that_reports_one_by_one_become_or_nothing_at_all(reports):
     rows, columns = bytearray(), bytearray()
     refused = _admit_rows(rows, ASSET, reports, 0, NOW)
-    if _admit_columns(columns, ASSET, reports, 0, NOW):
+    if _admit_columns(columns, ASSET, *zip(*reports, strict=True), oldest_ms=0, latest_ms=NOW):
         assert not refused
         assert columns == rows
     else:
