@@ -17,10 +17,10 @@ from odograph.telemetry import COMMIT_FIXES, COMMIT_SECONDS, WAITING_FIXES
 MAX_COMMIT_FIXES: Final = 100_000  # 2.7 MB: more would make the next in line wait without any gain
 MAX_WAITING_FIXES: Final = 200_000  # two commits' worth; beyond it the devices are the better place to wait
 RETRY_AFTER_S: Final = 5
-FEW_FIXES: Final = 16  # what a live device says at a time: it goes into the very next commit, past all backlogs
+FEW_FIXES: Final = 16  # what a live device says at a time: it goes into a commit of such, past all backlogs
 ROOM_FOR_FEW: Final = 50_000  # fixes; kept free of backlogs, so that these never turn a live device away
-AIM_S: Final = 0.1  # a commit of backlogs should take: who comes next waits for the running one
-LEAST_COMMIT_FIXES: Final = 10_000  # in smaller ones a replay opens the same sealed chunks again
+AIM_S: Final = 0.01  # a commit of backlogs should take: a live device waits for the running one
+LEAST_COMMIT_FIXES: Final = 200  # what each commit costs by itself would be the most of smaller ones
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,8 @@ class Committer:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._batches: deque[_Batch] = deque()
+        self._few = _Batch()
+        self._backlogs: deque[_Batch] = deque()
         self._waiting_fixes = 0
         self._most = MAX_COMMIT_FIXES
         self._wake = asyncio.Event()
@@ -94,16 +95,21 @@ class Committer:
         try:
             while True:
                 await self._wake.wait()
-                while self._batches:
-                    batch = self._batches.popleft()
-                    await self._commit(batch)
+                while self._few.fixes or self._backlogs:
+                    # By turns, so that neither holds up the other for longer than a commit.
+                    if self._few.fixes:
+                        batch, self._few = self._few, _Batch()
+                        await self._commit(batch)
+                    if self._backlogs:
+                        batch = self._backlogs.popleft()
+                        await self._commit(batch)
                 self._wake.clear()
         finally:
             self._is_closed = True
-            for left in (batch, *self._batches):
+            for left in (batch, self._few, *self._backlogs):
                 if left is not None:
                     self._refuse(left, _stopping())
-            self._batches.clear()
+            self._backlogs.clear()
 
     def _check_room(self, count: int) -> None:
         if self._is_closed:
@@ -115,11 +121,11 @@ class Committer:
             raise _not_now("Too many fixes wait to be stored. Send this again later.")
 
     def _gathering(self, count: int) -> _Batch:
-        if self._batches and count <= FEW_FIXES:
-            return self._batches[0]
-        if not self._batches or self._batches[-1].fixes + count > self._most:
-            self._batches.append(_Batch())
-        return self._batches[-1]
+        if count <= FEW_FIXES:
+            return self._few
+        if not self._backlogs or self._backlogs[-1].fixes + count > self._most:
+            self._backlogs.append(_Batch())
+        return self._backlogs[-1]
 
     def _pace(self, fixes: int, took_s: float) -> None:
         """Let the next commits of backlogs be as long as what just went in AIM_S."""

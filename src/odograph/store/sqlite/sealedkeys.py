@@ -1,4 +1,4 @@
-"""Which of an asset's times are sealed, and what those fixes looked like: 12 bytes for each that was asked about.
+"""Which of an asset's times are sealed, and what those fixes looked like: 8 bytes for each that was asked about.
 
 Devices that send a month again ask for the same chunks over and over. Of each asset that is asked for, the
 times of all chunks opened so far are kept as one sorted array, as long as there is room.
@@ -23,10 +23,11 @@ from odograph.store.sqlite.readers import Readers
 from odograph.store.sqlite.recent import Recent
 
 NO_SPANS: Final = np.empty((0, 3), dtype=np.int64)
-LIMIT_BYTES: Final = 32 << 20  # 2.7 million fixes
+LIMIT_BYTES: Final = 64 << 20  # 8 million fixes: 1,000 devices' month; only a replay of as much fills it
 MAX_ASSET_ROWS: Final = 1 << 18  # merging more into more than this takes milliseconds: begin anew
 ENTRY_BYTES: Final = 1500  # of an asset's arrays and lists, beside what is in them
 CHUNK_BYTES: Final = 60
+_MOST_UINT32: Final = (1 << 32) - 1
 
 DaySpan = tuple[str, int, int]
 """A day, and the first and last time that its file holds of an asset."""
@@ -50,12 +51,36 @@ class _Asset:
     through: Seq
     days: list[DaySpan]
     chunks: dict[str, _Chunks] = field(default_factory=dict)
-    times: Times = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    base_ms: int = 0
+    offsets: npt.NDArray[np.uint32] | Times = field(default_factory=lambda: np.empty(0, dtype=np.uint32))
+    """Times from `base_ms` on, sorted; 8 bytes each where they are more than 49 days apart."""
     prints: Prints = field(default_factory=lambda: np.empty(0, dtype=np.uint32))
 
     def size_bytes(self) -> int:
         chunks = sum(len(day.ids) for day in self.chunks.values())
-        return ENTRY_BYTES + 12 * len(self.times) + CHUNK_BYTES * chunks + 200 * len(self.days)
+        known = self.offsets.nbytes + self.prints.nbytes
+        return ENTRY_BYTES + known + CHUNK_BYTES * chunks + 200 * len(self.days)
+
+    def find(self, times: Times) -> tuple[Mask, Prints]:
+        """Which of the times are known, and the prints of those."""
+        if not len(self.offsets):
+            return np.zeros(len(times), dtype=np.bool_), np.empty(0, dtype=np.uint32)
+        offsets = times - self.base_ms
+        is_near = (offsets >= 0) & (offsets <= np.iinfo(self.offsets.dtype).max)
+        wanted = np.where(is_near, offsets, 0).astype(self.offsets.dtype)
+        places = np.minimum(np.searchsorted(self.offsets, wanted), len(self.offsets) - 1)
+        found = (self.offsets[places] == wanted) & is_near
+        return found, self.prints[places[found]]
+
+    def take(self, fixes: Fixes) -> None:
+        """Know these as well."""
+        times = np.concatenate((self.offsets.astype(np.int64) + self.base_ms, fixes["time_ms"]))
+        order = np.argsort(times, kind="stable")
+        prints = np.concatenate((self.prints, prints_of(fixes)))[order]
+        base_ms = int(times[order[0]])
+        offsets = times[order] - base_ms
+        self.base_ms, self.prints = base_ms, prints
+        self.offsets = offsets.astype(np.uint32) if offsets[-1] <= _MOST_UINT32 else offsets
 
 
 class SealedKeys:
@@ -76,11 +101,7 @@ class SealedKeys:
         for day, t0, t1 in known.days:
             if np.searchsorted(times, t0) < np.searchsorted(times, t1, side="right"):
                 self._take(asset, known, day, times)
-        if not len(known.times):
-            return np.zeros(len(times), dtype=np.bool_), np.empty(0, dtype=np.uint32)
-        places = np.minimum(np.searchsorted(known.times, times), len(known.times) - 1)
-        found = known.times[places] == times
-        return found, known.prints[places[found]]
+        return known.find(times)
 
     def forget(self, day: str) -> None:
         """The day's file is about to go."""
@@ -93,7 +114,7 @@ class SealedKeys:
 
     def _known(self, asset: AssetId, through: Seq) -> _Asset:
         known = self._assets.get(asset)
-        if known is None or len(known.times) > MAX_ASSET_ROWS:
+        if known is None or len(known.offsets) > MAX_ASSET_ROWS:
             known = _Asset(through, self._find_days(asset))
             self._assets.put(asset, known, known.size_bytes())
         elif known.through < through:
@@ -114,12 +135,9 @@ class SealedKeys:
         if not len(new):
             return
         fixes = np.concatenate([self._open(day, chunk) for chunk in chunks.ids[new].tolist()])
-        # Nothing may fail from here on: what counts as taken must be there.
-        merged = np.concatenate((known.times, fixes["time_ms"]))
-        order = np.argsort(merged, kind="stable")
-        known.times = merged[order]
-        known.prints = np.concatenate((known.prints, prints_of(fixes)))[order]
-        chunks.is_taken[new] = True
+        if len(fixes):
+            known.take(fixes)
+        chunks.is_taken[new] = True  # last: what counts as taken must be there
         self._assets.put(asset, known, known.size_bytes())
 
     def _list(self, asset: AssetId, day: str, through: Seq, before: _Chunks | None = None) -> _Chunks:
