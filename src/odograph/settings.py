@@ -52,7 +52,7 @@ class Settings:
     tls_cert: str = _setting("", "Certificate chain (PEM), to serve HTTPS without a proxy.")
     tls_key: str = _setting("", "Private key (PEM) of that certificate.")
     teltonika_port: int = _setting(0, "TCP port for Teltonika Codec 8/8E trackers; 0 keeps it closed.")
-    stretch_mb: int = _setting(64, "Memory for the newest stretch of the log and its encoded answers.", "MB")
+    stretch_mb: int = _setting(32, "Memory for the newest stretch of the log: about 900,000 fixes.", "MB")
     retention_days: int = _setting(0, "Days to keep fixes after their arrival; 0 keeps them for ever.", "days")
     seal_rows: int = _setting(2_000_000, "Seal as soon as so many fixes are unsealed.", "fixes")
     seal_after_s: int = _setting(3600, "Seal fixes at the latest so long after they arrived.", "s")

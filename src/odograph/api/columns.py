@@ -6,7 +6,7 @@ four digits at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -14,13 +14,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from odograph.api.wire import ENDINGS
+from odograph.api.wire import ENDINGS, number_text
 
 Table = npt.NDArray[np.uint8]
 """A text in each row, filled up with 0 to the longest."""
 Column = tuple[Table, npt.NDArray[Any]]
 """A table, and which of its rows each fix has."""
 
+_NOTHING: Final = (1 << 16) - 1  # the row of unknown numbers, behind those of every heading and speed to 655 km/h
+_NUMBER: Final = 24  # characters of the longest
 _ROWS: Final = 1024  # laid out at a time: some 250 kB, which stays in the processor's cache
 _DAY_S: Final = 86_400
 
@@ -80,6 +82,43 @@ def _divided(numbers: npt.NDArray[Any], by: int) -> tuple[npt.NDArray[Any], npt.
     """Quotient and remainder of numbers from 0 on; `np.divmod` takes three times as long."""
     quotient = numbers // numbers.dtype.type(by)
     return quotient, numbers - quotient * numbers.dtype.type(by)
+
+
+class Numbers:
+    """Texts of numbers from 0 on: those below _NOTHING are kept as they come up, as rows of a table."""
+
+    def __init__(self, before: str, convert: Callable[[int], float], unknown: int, nothing: str = "") -> None:
+        """A known number is written as `before` and what `convert` makes of it, `unknown` as `nothing`."""
+        self._before = before
+        self._convert = convert
+        self._unknown = unknown
+        self._texts = np.zeros((_NOTHING + 1, len(before) + _NUMBER), dtype=np.uint8)  # what nobody asks for costs nothing
+        self._is_kept = np.zeros(_NOTHING + 1, dtype=np.bool_)
+        self._nothing = nothing
+        self._keep(_NOTHING, nothing)
+
+    def text(self, number: int) -> str:
+        """Of one."""
+        return self._nothing if number == self._unknown else self._before + number_text(self._convert(number))
+
+    def column(self, numbers: npt.NDArray[np.unsignedinteger]) -> Column:
+        """Of many."""
+        if numbers.max() >= _NOTHING:
+            is_unknown = numbers == self._unknown
+            if (numbers[~is_unknown] >= _NOTHING).any():
+                distinct, which = np.unique(numbers, return_inverse=True)
+                return table(map(self.text, distinct.tolist())), which
+            numbers = np.where(is_unknown, _NOTHING, numbers)
+        is_kept = self._is_kept.take(numbers)
+        if not is_kept.all():
+            for number in np.unique(numbers[~is_kept]).tolist():
+                self._keep(number, self.text(number))
+        return self._texts, numbers
+
+    def _keep(self, number: int, text: str) -> None:
+        row = text.encode()
+        self._texts[number, : len(row)] = np.frombuffer(row, dtype=np.uint8)
+        self._is_kept[number] = True
 
 
 class Paper:

@@ -11,7 +11,7 @@ out a text that was kept, so that none is kept (record 16). FEW and less are spe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -21,15 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from odograph.api import columns
-from odograph.api.columns import Column
-from odograph.api.wire import degrees_text, heading_degrees, mph, number_text, render_time
+from odograph.api.columns import Numbers
+from odograph.api.wire import degrees_text, heading_degrees, mph, render_time
 from odograph.geocoding.base import Geocoder
 from odograph.model.fixes import MARK_NAMES, UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
 
 FEW: Final = 64  # fixes; of more, columns are spelled faster than rows
 _MOST_TEXTS: Final = 40_000
 _GROUP_ENDS: Final = 1  # a byte that no JSON holds
-_NOTHING: Final = (1 << 16) - 1  # the row of unknown numbers, behind those of every heading and speed to 655 km/h
 _quote = msgspec.json.Encoder().encode
 _DOUBTS: Final = [
     ',"doubtful":[' + ",".join(f'"{name}"' for bit, name in MARK_NAMES.items() if marks & bit) + "]"
@@ -92,47 +91,13 @@ class _Texts(dict[str, str]):
         return text
 
 
-class _Numbers:
-    """Texts of numbers from 0 on: those below _NOTHING are kept as they come up, as rows of a matrix."""
-
-    def __init__(self, make: Callable[[int], str], unknown: int, width: int) -> None:
-        """`make` spells a known number in at most `width` ASCII characters; `unknown` is spelled as nothing."""
-        self._make = make
-        self._unknown = unknown
-        self._rows = np.zeros((_NOTHING + 1, width), dtype=np.uint8)  # pages of it that nobody asked for cost nothing
-        self._is_kept = np.zeros(_NOTHING + 1, dtype=np.bool_)
-        self._is_kept[_NOTHING] = True
-
-    def text(self, number: int) -> str:
-        """Of one."""
-        return "" if number == self._unknown else self._make(number)
-
-    def column(self, numbers: npt.NDArray[np.unsignedinteger]) -> Column:
-        """Of many, one a row."""
-        if numbers.max() >= _NOTHING:
-            is_unknown = numbers == self._unknown
-            if (numbers[~is_unknown] >= _NOTHING).any():
-                distinct, which = np.unique(numbers, return_inverse=True)
-                return columns.table(map(self.text, distinct.tolist())), which
-            numbers = np.where(is_unknown, _NOTHING, numbers)
-        is_kept = self._is_kept.take(numbers)
-        if not is_kept.all():
-            for number in np.unique(numbers[~is_kept]).tolist():
-                text = self.text(number).encode()
-                self._rows[number, : len(text)] = np.frombuffer(text, dtype=np.uint8)
-                self._is_kept[number] = True
-        return self._rows, numbers
-
-
 class Speller:
     """Spells fixes of any org in one spelling."""
 
     def __init__(self, spelling: Spelling, geocoder: Geocoder) -> None:
         heading, speed = f',"{spelling.heading}":', f',"{spelling.speed}":'
-        self._headings = _Numbers(
-            lambda cdeg: heading + number_text(heading_degrees(cdeg)), UNKNOWN_HEADING, len(heading) + len("359.99")
-        )
-        self._speeds = _Numbers(lambda ckmh: speed + number_text(mph(ckmh)), UNKNOWN_SPEED, len(speed) + 24)
+        self._headings = Numbers(heading, heading_degrees, UNKNOWN_HEADING)
+        self._speeds = Numbers(speed, mph, UNKNOWN_SPEED)
         self._places = _Texts(f'{spelling.tail},"reverseGeo":{{"formattedLocation":')
         self._geocoder = geocoder
         self._paper = columns.Paper()

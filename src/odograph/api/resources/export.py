@@ -11,7 +11,10 @@ from typing import Final
 from xml.sax.saxutils import quoteattr
 
 import msgspec
+import numpy as np
 
+from odograph.api import columns
+from odograph.api.columns import Numbers, Paper
 from odograph.api.positions import END, FILTERS, START, Assets, assets_of
 from odograph.api.resources.base import Answer, Call, Endpoint, Param
 from odograph.api.wire import degrees, heading_degrees, mph, render_time
@@ -21,6 +24,8 @@ from odograph.model.fixes import UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
 from odograph.model.ids import AssetId, render_asset_id
 
 PIECE: Final = 8_192  # fixes in memory at a time: half a megabyte of text, some 15 ms of work
+
+NUL: Final = "\0"  # which stands for nothing in a column
 
 FORMAT: Final = Param("format", "string", "What to write.", values=("csv", "geojson", "gpx"))
 
@@ -43,22 +48,34 @@ class _Format:
     end: str
     begin_track: Callable[[_Track], str]
     end_track: str
-    rows: Callable[[_Track, Fixes, bool], str]
+    rows: Callable[[], Callable[[_Track, Fixes, bool], bytes]]
+    """Makes what writes rows: for one export, because it runs in threads."""
 
 
-def _csv_rows(track: _Track, fixes: Fixes, _: bool) -> str:
-    name = io.StringIO()
-    csv.writer(name, lineterminator="").writerow([track.name])
-    head, tail = f"{track.vehicle_id},", f",{name.getvalue()}\n"
-    parts = []
-    for _asset, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, _marks in fixes.tolist():
-        heading = "" if heading_cdeg == UNKNOWN_HEADING else heading_degrees(heading_cdeg)
-        speed = "" if speed_ckmh == UNKNOWN_SPEED else mph(speed_ckmh)
-        parts.append(f"{head}{render_time(time_ms)},{degrees(lat_e7)},{degrees(lon_e7)},{heading},{speed}{tail}")
-    return "".join(parts)
+class _Csv:
+    """Rows of one export by column, which is several times as fast as one by one."""
+
+    def __init__(self) -> None:
+        self._headings = Numbers(",", heading_degrees, UNKNOWN_HEADING, nothing=",")
+        self._speeds = Numbers(",", mph, UNKNOWN_SPEED, nothing=",")
+        self._paper = Paper()
+
+    def rows(self, track: _Track, fixes: Fixes, _: bool) -> bytes:
+        name = io.StringIO()
+        csv.writer(name, lineterminator="").writerow([track.name])
+        end = columns.table([f",{name.getvalue().replace(NUL, '')}\n"])
+        made = [
+            *columns.times(f"{track.vehicle_id},", fixes["time_ms"]),
+            *columns.degrees(",", np.ascontiguousarray(fixes["lat_e7"])),
+            *columns.degrees(",", np.ascontiguousarray(fixes["lon_e7"])),
+            self._headings.column(fixes["heading_cdeg"]),
+            self._speeds.column(fixes["speed_ckmh"]),
+            (end, np.zeros(len(fixes), dtype=np.intp)),
+        ]
+        return self._paper.written(made, len(fixes))
 
 
-def _geojson_rows(track: _Track, fixes: Fixes, is_first: bool) -> str:
+def _geojson_rows(track: _Track, fixes: Fixes, is_first: bool) -> bytes:
     name = msgspec.json.encode(track.name).decode()
     head = f'{{"type":"Feature","properties":{{"vehicleId":"{track.vehicle_id}","name":{name},"time":"'
     parts = []
@@ -69,14 +86,14 @@ def _geojson_rows(track: _Track, fixes: Fixes, is_first: bool) -> str:
             f'{head}{render_time(time_ms)}"{heading}{speed}}},"geometry":{{"type":"Point",'
             f'"coordinates":[{degrees(lon_e7)},{degrees(lat_e7)}]}}}}'
         )
-    return ("" if is_first and track.is_first else ",\n") + ",\n".join(parts)
+    return (("" if is_first and track.is_first else ",\n") + ",\n".join(parts)).encode()
 
 
-def _gpx_rows(_: _Track, fixes: Fixes, __: bool) -> str:
+def _gpx_rows(_: _Track, fixes: Fixes, __: bool) -> bytes:
     return "".join(
         f'<trkpt lat="{degrees(lat_e7)}" lon="{degrees(lon_e7)}"><time>{render_time(time_ms)}</time></trkpt>\n'
         for _asset, time_ms, lat_e7, lon_e7, *_rest in fixes.tolist()
-    )
+    ).encode()
 
 
 _FORMATS: Final = {
@@ -86,7 +103,7 @@ _FORMATS: Final = {
         "",
         lambda _: "",
         "",
-        _csv_rows,
+        lambda: _Csv().rows,
     ),
     "geojson": _Format(
         "application/geo+json",
@@ -94,7 +111,7 @@ _FORMATS: Final = {
         "\n]}\n",
         lambda _: "",
         "",
-        _geojson_rows,
+        lambda: _geojson_rows,
     ),
     "gpx": _Format(
         "application/gpx+xml",
@@ -103,7 +120,7 @@ _FORMATS: Final = {
         "</gpx>\n",
         lambda track: f"<trk><name>{_xml_text(track.name)}</name><trkseg>\n",
         "</trkseg></trk>\n",
-        _gpx_rows,
+        lambda: _gpx_rows,
     ),
 }
 
@@ -124,7 +141,7 @@ async def export(call: Call) -> Answer:
 
 async def _file(call: Call, form: _Format, assets: Assets, start_ms: int, end_ms: int) -> AsyncIterator[bytes]:
     yield form.begin.encode()
-    is_first = True
+    rows, is_first = form.rows(), True
     for place in range(len(assets)):
         one = assets[place : place + 1]
         track = _Track(render_asset_id(AssetId(int(one[0]))), _name(call, int(one[0])), is_first)
@@ -132,8 +149,8 @@ async def _file(call: Call, form: _Format, assets: Assets, start_ms: int, end_ms
         while True:
             (fixes,) = await call.context.live.seam.read_range(call.principal.org, one, [begin_ms], end_ms, PIECE)
             if len(fixes):
-                text = await asyncio.to_thread(form.rows, track, fixes, not wrote)
-                yield (text if wrote else form.begin_track(track) + text).encode()
+                text = await asyncio.to_thread(rows, track, fixes, not wrote)
+                yield text if wrote else form.begin_track(track).encode() + text
                 wrote, is_first = True, False
             if len(fixes) < PIECE:
                 break
