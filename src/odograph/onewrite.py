@@ -6,12 +6,11 @@ The server hands them on one after the other, and each would be a call that wake
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-
-_HEAD = b"HTTP/1.1 "
+_HEAD: Final = b"HTTP/1.1 "
 
 
 class _Transport:

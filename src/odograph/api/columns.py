@@ -37,7 +37,9 @@ _MINUTES: Final = table(f"{n // 60:02d}:{n % 60:02d}:" for n in range(1440))  # 
 _SECONDS: Final = table(f"{n:02d}" for n in range(60))
 _ENDINGS: Final = table(ENDINGS)
 _BELOW_ZERO: Final = 181
-_UPPER: Final = table([*(f"{n:04d}" for n in range(10_000)), *(f"{n:04d}".rstrip("0") or "0" for n in range(10_000))])
+_UPPER: Final = table(
+    [*(f"{n:04d}" for n in range(10_000)), *(f"{n:04d}".rstrip("0") or "0" for n in range(10_000))]
+)
 _LAST: Final = 10_000  # of four digits behind which nothing but zeros comes
 _LOWER: Final = table(f"{n:03d}".rstrip("0") for n in range(1000))
 
@@ -92,7 +94,9 @@ class Numbers:
         self._before = before
         self._convert = convert
         self._unknown = unknown
-        self._texts = np.zeros((_NOTHING + 1, len(before) + _NUMBER), dtype=np.uint8)  # what nobody asks for costs nothing
+        self._texts = np.zeros(
+            (_NOTHING + 1, len(before) + _NUMBER), dtype=np.uint8
+        )  # what nobody asks for costs nothing
         self._is_kept = np.zeros(_NOTHING + 1, dtype=np.bool_)
         self._nothing = nothing
         self._keep(_NOTHING, nothing)
@@ -141,7 +145,7 @@ class Paper:
                 # By `take`, which is several times as fast as an index.
                 sheet[:, at:end] = table.take(which[start : start + count], axis=0)
                 at = end
-            parts.append(text[np.not_equal(text, 0, out=is_used)])
+            parts.append(text[np.not_equal(text, 0, out=is_used)].data)
         return b"".join(parts)
 
     def _sheet(self, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:

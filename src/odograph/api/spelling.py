@@ -144,4 +144,3 @@ class Speller:
         text = memoryview(self._paper.written(made, len(fixes)))
         ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == _GROUP_ENDS).tolist()
         return [text[start:end] for start, end in zip((0, *(end + 1 for end in ends)), ends, strict=False)]
-

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from odograph.live.stretch import Slice, Stretch, by_asset_and_time, newest_of_each
+from odograph.live.stretch import Stretch, by_asset_and_time, newest_of_each
 from odograph.live.turns import Turns
 from odograph.model.fixes import Fixes, empty_fixes
 from odograph.model.ids import AssetId, OrgId, Seq

@@ -63,8 +63,12 @@ def test_columns_spell_what_rows_spell(made, spelling, has_endings, data):
     assert len(found) == len(made)
     for one, fix in zip(found, made, strict=True):
         assert (one["latitude"], one["longitude"]) == (fix["lat_e7"] / 1e7, fix["lon_e7"] / 1e7)
-        assert one.get(spelling.heading) == (None if fix["heading_cdeg"] == UNKNOWN_HEADING else fix["heading_cdeg"] / 100)
-        assert one.get(spelling.speed) == (None if fix["speed_ckmh"] == UNKNOWN_SPEED else fix["speed_ckmh"] / 160.9344)
+        assert one.get(spelling.heading) == (
+            None if fix["heading_cdeg"] == UNKNOWN_HEADING else fix["heading_cdeg"] / 100
+        )
+        assert one.get(spelling.speed) == (
+            None if fix["speed_ckmh"] == UNKNOWN_SPEED else fix["speed_ckmh"] / 160.9344
+        )
         assert ("doubtful" in one) == bool(fix["marks"])
 
 
@@ -74,4 +78,4 @@ def test_texts_that_are_kept_are_those_of_the_numbers_asked_for_first_and_later(
     for speeds in (range(2 * FEW), range(FEW, 3 * FEW), range(70_000, 70_000 + 2 * FEW)):
         made["speed_ckmh"] = speeds
         (text,) = speller.spell(made, np.array([len(made)]))
-        assert [one["speed"] for one in json.loads(b"[%b]" % text)] == [speed / 160.9344 for speed in speeds]
+        assert [one["speed"] for one in json.loads(b"[%b]" % bytes(text))] == [speed / 160.9344 for speed in speeds]

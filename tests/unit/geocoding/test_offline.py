@@ -134,7 +134,9 @@ def test_every_position_has_one_line(places, lat_e7, lon_e7):
 def test_many_positions_are_called_what_each_is_called(places, positions):
     positions += [(lat // 1000 * 1000, lon) for lat, lon in positions]  # some in one cell
     geocoder = OfflineGeocoder(places)
-    lat_e7, lon_e7 = (np.array(column, dtype=np.int32) for column in (list(zip(*positions, strict=True)) or ((), ())))
+    lat_e7, lon_e7 = (
+        np.array(column, dtype=np.int32) for column in (list(zip(*positions, strict=True)) or ((), ()))
+    )
     lines, which = geocoder.describe_all(lat_e7, lon_e7)
     assert [lines[at] for at in which.tolist()] == [geocoder.describe(*position) for position in positions]
 

@@ -38,7 +38,7 @@ from odograph.store.sqlite.process import configure_process
 from odograph.store.sqlite.runs import OrgPart, Span
 from odograph.store.sqlite.sealed import DayFiles, SealedRun
 
-MAX_RUN_ROWS: Final = 700_000  # an hour of 1,000 vehicles; some 80 MB while it is compressed
+MAX_RUN_ROWS: Final = 400_000  # half an hour of 1,000 vehicles; some 45 MB while it is compressed
 MAX_RUN_BLOCKS: Final = 1_000_000
 WIDEN_ASSETS: Final = 500  # a transaction of the writer's: some milliseconds
 NICENESS: Final = 15
