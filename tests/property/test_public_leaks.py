@@ -87,7 +87,7 @@ class World:
 
     # -- the model
 
-    def may_show(self, share: LiveShare, fix: Fix) -> bool:
+    def may_show(self, share: LiveShare, fix: Fix, margin_m: float) -> bool:
         """Whether this one fix may be shown now, looked at by itself."""
         directory, now_ms = self.viewing.live.directory, self.viewing.clock.now_ms()
         asset = directory.assets.find_by_number(self.org, AssetId(fix.asset))
@@ -100,7 +100,7 @@ class World:
             return False
         if share.limit_tag_ids and not self.carried(asset.body, share.limit_tag_ids, fix.time_ms):
             return False
-        if share.disclose_m and not self.is_near(share, fix):
+        if share.disclose_m and not self.is_near(share, fix, margin_m):
             return False
         return self.is_subject(share, asset.body, fix)
 
@@ -120,9 +120,10 @@ class World:
         is_its = route.asset_id == fix.asset
         return is_its and 0 < route.started_ms <= fix.time_ms and not route.ended_ms
 
-    def is_near(self, share: LiveShare, fix: Fix) -> bool:
+    def is_near(self, share: LiveShare, fix: Fix, margin_m: float) -> bool:
+        """A place without a fence of its own is a circle of 150 m; `margin_m` more or less, for what rounding does."""
         to = share.destination
-        return to is not None and metres(to.lat, to.lon, fix.lat, fix.lon) <= share.disclose_m + 160
+        return to is not None and metres(to.lat, to.lon, fix.lat, fix.lon) <= share.disclose_m + 150 + margin_m
 
     def carried(self, asset: Asset, tag_ids: tuple[int, ...], time_ms: int) -> bool:
         tags = self.viewing.live.directory.tags
@@ -132,14 +133,14 @@ class World:
             for tag in tag_ids
         )
 
-    def shown(self, share: LiveShare) -> set[str]:
-        """Texts of all fixes that the link may show now."""
+    def shown(self, share: LiveShare, margin_m: float = 10.0) -> set[str]:
+        """Texts of all fixes that the link may show now; with a margin below 0, of those that it has to."""
         found: set[str] = set()
         for number in {fix.asset for fix in self.fixes}:
             mine = sorted((fix for fix in self.fixes if fix.asset == number), key=lambda fix: fix.time_ms)
             stretch: list[Fix] = []
             for fix in mine:
-                stretch = [*stretch, fix] if self.may_show(share, fix) else []
+                stretch = [*stretch, fix] if self.may_show(share, fix, margin_m) else []
             oldest_ms = {0: math.inf, -1: 0}.get(
                 share.trail_min, self.viewing.clock.now_ms() - share.trail_min * MINUTE_MS
             )
@@ -215,7 +216,8 @@ class World:
                 is_open, where = answer.status == 200, path.replace(key, "KEY")
                 self.search(answer.all_bytes(), allowed if is_open else set(), where)
                 if is_open and share is not None and share.type == "assetsLocation":
-                    missing = {text for text in shown if text.encode() not in answer.body}
+                    due = self.shown(share, margin_m=-10.0)
+                    missing = {text for text in due if text.encode() not in answer.body}
                     assert not missing, f"{where} withholds {missing}"
 
     # -- what happens

@@ -27,9 +27,9 @@ _ROWS: Final = 1024  # laid out at a time: some 250 kB, which stays in the proce
 _DAY_S: Final = 86_400
 
 
-def table(texts: Iterable[str]) -> Table:
+def table(texts: Iterable[str | bytes]) -> Table:
     """A row a text."""
-    rows = np.array([text.encode() for text in texts])  # as wide as the longest, the others filled up with 0
+    rows = np.array([text if isinstance(text, bytes) else text.encode() for text in texts])
     return rows.view(np.uint8).reshape(len(rows), -1) if rows.itemsize else np.zeros((len(rows), 0), np.uint8)
 
 

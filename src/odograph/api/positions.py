@@ -7,7 +7,7 @@ ever a seq up to which this reader was shown everything that matched.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from odograph.api.params import AFTER, PARENT_TAG_IDS, TAG_IDS, VEHICLE_IDS
 from odograph.api.resources.base import Answer, Call, Param
-from odograph.api.spelling import Endings, Speller, Spelling, Text
+from odograph.api.spelling import Endings, Groups, Speller, Spelling
 from odograph.api.wire import to_json
 from odograph.errors import invalid
 from odograph.live.directory import Directory
@@ -37,9 +37,7 @@ END: Final = Param("endTime", "time", "End of the range, exclusive (RFC 3339).",
 FILTERS: Final = (VEHICLE_IDS, TAG_IDS, PARENT_TAG_IDS)
 
 Assets = npt.NDArray[np.uint32]
-Entries = list[Text]
-"""The parts of entries, each with a comma before it: joined once, when the page is whole."""
-_COMMA: Final = b","
+Rows = npt.NDArray[np.intp]
 _FIRST, _AFTER = 0, 1  # what a feed cursor holds: a place in the first call's pages, or a seq
 
 
@@ -130,12 +128,6 @@ class Positions:
 
     # -- pages
 
-    def _spell(self, call: Call, fixes: Fixes, stops: npt.NDArray[np.intp]) -> list[Text]:
-        """Groups of fixes, up to each stop from the one before on."""
-        if self._speller is None:
-            self._speller = Speller(self._spelling, call.context.geocoder)
-        return self._speller.spell(fixes, stops, self._addresses(call, fixes))
-
     def _addresses(self, call: Call, fixes: Fixes) -> Endings | None:
         """The address that holds each fix, where this spelling names it and the org has any."""
         if not self._spelling.names_address:
@@ -147,43 +139,46 @@ class Positions:
         distinct, which = np.unique(places, return_inverse=True)
         return [_address(fences[place]) if place >= 0 else "" for place in distinct.tolist()], which
 
-    def _one_each(self, call: Call, fixes: Fixes) -> Entries:
+    def _one_each(self, call: Call, fixes: Fixes) -> list[bytes]:
         """One entry for each fix."""
         if not (self._is_shown and len(fixes)):
             return []
-        pieces = self._spell(call, fixes, np.arange(1, len(fixes) + 1))
-        return self._entries(call, self._spelling.one, b"", b"}", fixes["asset"], pieces)
+        return [self._entries(call, fixes, np.arange(len(fixes)), f',"{self._spelling.one}":'.encode(), b"}")]
 
-    async def _many_each(self, call: Call, fixes: Fixes) -> Entries:
+    async def _many_each(self, call: Call, fixes: Fixes) -> list[bytes]:
         """One entry for each vehicle in these fixes; its own stay in the order they are in."""
         if not (self._is_shown and len(fixes)):
             return []
         parts = self._by_vehicle(call, fixes.take(_by_asset(fixes)))
-        return list(chain.from_iterable(await call.context.live.seam.turns.take(parts, len(fixes))))
+        return await call.context.live.seam.turns.take(parts, len(fixes))
 
-    def _by_vehicle(self, call: Call, fixes: Fixes) -> Iterator[Entries]:
+    def _by_vehicle(self, call: Call, fixes: Fixes) -> Iterator[bytes]:
         """Some vehicles' entries at a time, of fixes sorted by vehicle."""
         assets = fixes["asset"]
-        stops = np.append(np.flatnonzero(assets[1:] != assets[:-1]) + 1, len(fixes))
-        start = 0
-        for some in _parted(stops, SLICE_FIXES):
-            stop = int(some[-1])
-            pieces = self._spell(call, fixes[start:stop], some - start)
-            yield self._entries(call, self._spelling.many, b"[", b"]}", assets[some - 1], pieces)
-            start = stop
+        starts = np.append(0, np.flatnonzero(assets[1:] != assets[:-1]) + 1)
+        before = f',"{self._spelling.many}":['.encode()
+        for first, last in _parted(starts, len(fixes), SLICE_FIXES):
+            some = starts[first:last]
+            stop = starts[last] if last < len(starts) else len(fixes)
+            yield self._entries(call, fixes[some[0] : stop], some - some[0], before, b"]}")
 
-    def _entries(
-        self, call: Call, key: str, opening: bytes, ending: bytes, assets: Assets, pieces: Sequence[Text]
-    ) -> Entries:
-        """A vehicle's head and piece each; nothing of one that was deleted meanwhile."""
+    def _entries(self, call: Call, fixes: Fixes, starts: Rows, before: bytes, ending: bytes) -> bytes:
+        """A vehicle's head and fixes each, from each of `starts` to the next, a comma before each entry.
+
+        Nothing of one that was deleted meanwhile.
+        """
         head_of = _directory(call).assets.head
-        before = f',"{key}":'.encode() + opening
-        entries: Entries = []
-        for asset, piece in zip(assets.tolist(), pieces, strict=True):
-            head = head_of(AssetId(asset))
-            if head is not None:
-                entries += (_COMMA, head, before, piece, ending)
-        return entries
+        heads = [head_of(AssetId(asset)) for asset in fixes["asset"][starts].tolist()]
+        if None in heads:
+            is_there = np.repeat([head is not None for head in heads], np.diff(starts, append=len(fixes)))
+            fixes = fixes[is_there]
+            starts = np.cumsum(is_there)[starts[[head is not None for head in heads]]] - 1
+        openings = [b"".join((b",", head, before)) for head in heads if head is not None]
+        if not openings:
+            return b""
+        if self._speller is None:
+            self._speller = Speller(self._spelling, call.context.geocoder)
+        return self._speller.spell(fixes, Groups(starts, openings, ending), self._addresses(call, fixes))
 
     def _fields(self, call: Call, kind: str) -> tuple[int, ...]:
         after = call.query.text(AFTER)
@@ -234,10 +229,10 @@ def _by_asset(fixes: Fixes) -> npt.NDArray[np.int64]:
     return np.sort(keys) & ((1 << bits) - 1)
 
 
-def _parted(stops: npt.NDArray[np.intp], size: int) -> Iterator[npt.NDArray[np.intp]]:
-    """The stops of groups in parts of about `size` in all, and of at least one group."""
-    parts = np.unique(np.searchsorted(stops, np.arange(size, int(stops[-1]) + size, size)))
-    return (part for part in np.split(stops, parts + 1) if len(part))
+def _parted(starts: Rows, rows: int, size: int) -> Iterator[tuple[int, int]]:
+    """First and last group, which is not of it, of parts of about `size` rows and of at least one group each."""
+    cuts = np.unique(np.searchsorted(starts, np.arange(0, rows + size, size))).tolist()
+    return pairwise(cuts)
 
 
 def _address(address: Address) -> str:
@@ -249,7 +244,9 @@ def _newest(call: Call, assets: Assets) -> Fixes:
     return call.context.live.snapshot.newest(assets)
 
 
-def _answer(entries: Entries, cursor: str, more: bool) -> Answer:
+def _answer(entries: Sequence[bytes], cursor: str, more: bool) -> Answer:
+    """`entries` begin with a comma, which the first does without."""
     has_next = b"true" if more else b"false"
     tail = b'],"pagination":{"endCursor":"%b","hasNextPage":%b}}' % (cursor.encode(), has_next)
-    return Answer(b"".join((b'{"data":[', *entries[1:], tail)))  # without the comma before the first
+    text = [part for part in entries if part]
+    return Answer(b"".join((b'{"data":[', memoryview(text[0])[1:] if text else b"", *text[1:], tail)))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -28,7 +28,6 @@ from odograph.model.fixes import MARK_NAMES, UNKNOWN_HEADING, UNKNOWN_SPEED, Fix
 
 FEW: Final = 64  # fixes; of more, columns are spelled faster than rows
 _MOST_TEXTS: Final = 40_000
-_GROUP_ENDS: Final = 1  # a byte that no JSON holds
 _quote = msgspec.json.Encoder().encode
 _DOUBTS: Final = [
     ',"doubtful":[' + ",".join(f'"{name}"' for bit, name in MARK_NAMES.items() if marks & bit) + "]"
@@ -39,7 +38,6 @@ _DOUBTS: Final = [
 
 
 _DOUBT_TEXTS: Final = columns.table(_DOUBTS)
-_BEHIND: Final = columns.table(("},", "}" + chr(_GROUP_ENDS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +67,20 @@ STATS = Spelling(
     names_address=True,
 )
 
-Text = bytes | memoryview
-Endings = tuple[Sequence[str], npt.NDArray[np.intp]]
+Rows = npt.NDArray[np.intp]
+Endings = tuple[Sequence[str], Rows]
 """Some texts, and which of them each fix ends with."""
+
+
+class Groups(NamedTuple):
+    """How fixes stand together: each group from one of `starts` on, the first of which is 0, to the next.
+
+    A group is written as its text of `openings`, its fixes with commas between them, and `ending`.
+    """
+
+    starts: Rows
+    openings: Sequence[bytes]
+    ending: bytes
 
 
 class _Texts(dict[str, str]):
@@ -102,14 +111,11 @@ class Speller:
         self._geocoder = geocoder
         self._paper = columns.Paper()
 
-    def spell(self, fixes: Fixes, stops: npt.NDArray[np.intp], endings: Endings | None = None) -> list[Text]:
-        """Groups of fixes, commas between: up to each of `stops`, from the one before on, the last of them all.
+    def spell(self, fixes: Fixes, groups: Groups, endings: Endings | None = None) -> bytes:
+        """All groups; each fix's object ends with its text of `endings`, further members, where these are given."""
+        return (self._by_row if len(fixes) <= FEW else self._by_column)(fixes, groups, endings)
 
-        Each object ends with its text of `endings`, further members, where these are given.
-        """
-        return (self._by_row if len(fixes) <= FEW else self._by_column)(fixes, stops, endings)
-
-    def _by_row(self, fixes: Fixes, stops: npt.NDArray[np.intp], endings: Endings | None) -> list[Text]:
+    def _by_row(self, fixes: Fixes, groups: Groups, endings: Endings | None) -> bytes:
         names = ("time_ms", "lat_e7", "lon_e7", "heading_cdeg", "speed_ckmh", "marks")
         rows = zip(*(fixes[name].tolist() for name in names), strict=True)
         texts, which = ([""], np.zeros(len(fixes), dtype=np.intp)) if endings is None else endings
@@ -121,12 +127,20 @@ class Speller:
                 rows, which.tolist(), strict=True
             )
         ]
-        return [",".join(objects[start:stop]).encode() for start, stop in pairwise((0, *stops.tolist()))]
+        bounds = pairwise((*groups.starts.tolist(), len(fixes)))
+        return b"".join(
+            b"%b%b%b" % (opening, ",".join(objects[start:stop]).encode(), groups.ending)
+            for opening, (start, stop) in zip(groups.openings, bounds, strict=True)
+        )
 
-    def _by_column(self, fixes: Fixes, stops: npt.NDArray[np.intp], endings: Endings | None) -> list[Text]:
+    def _by_column(self, fixes: Fixes, groups: Groups, endings: Endings | None) -> bytes:
         lat_e7, lon_e7 = (np.ascontiguousarray(fixes[name]) for name in ("lat_e7", "lon_e7"))
         lines, which = self._geocoder.describe_all(lat_e7, lon_e7)
+        before, behind = np.zeros(len(fixes), dtype=np.intp), np.zeros(len(fixes), dtype=np.intp)
+        before[groups.starts] = np.arange(1, len(groups.starts) + 1)
+        behind[groups.starts - 1] = 1  # the first group's -1 is the last row of all
         made = [
+            (columns.table([b",", *groups.openings]), before),
             *columns.times('{"time":"', fixes["time_ms"]),
             *columns.degrees('","latitude":', lat_e7),
             *columns.degrees(',"longitude":', lon_e7),
@@ -138,9 +152,5 @@ class Speller:
         made.append((columns.table([self._places[line] for line in lines]), which))
         if endings is not None:
             made.append((columns.table(endings[0]), endings[1]))
-        is_last = np.zeros(len(fixes), dtype=np.intp)
-        is_last[stops - 1] = 1
-        made.append((_BEHIND, is_last))
-        text = memoryview(self._paper.written(made, len(fixes)))
-        ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == _GROUP_ENDS).tolist()
-        return [text[start:end] for start, end in zip((0, *(end + 1 for end in ends)), ends, strict=False)]
+        made.append((columns.table((b"}", b"}" + groups.ending)), behind))
+        return self._paper.written(made, len(fixes))

@@ -142,10 +142,10 @@ class Assets(Many[Asset]):
         found = (self.find_by_number(org, AssetId(number)) for number in sorted(self._driven.get(driver_id, ())))
         return [one for one in found if one is not None]
 
-    def head(self, number: AssetId) -> bytes | None:
+    def head(self, number: AssetId) -> bytearray | None:
         """`{"id":"…","name":"…"`, encoded once, for answers to go on from; None once it is deleted."""
         slot = self._places.find(number)
-        return bytes(self._shelf.body(slot, 0, self._heads[slot])) if slot >= 0 else None
+        return self._shelf.body(slot, 0, self._heads[slot]) if slot >= 0 else None
 
     def list_(self, org: OrgId, after: int = 0, limit: int | None = None) -> list[Entity[Asset]]:
         """Of one org, by number, those with number > `after`, at most `limit`."""

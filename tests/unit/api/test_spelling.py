@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odograph.api import spelling as module
-from odograph.api.spelling import FEW, LOCATIONS, STATS, Speller, Spelling
+from odograph.api.spelling import FEW, LOCATIONS, STATS, Groups, Speller, Spelling
 from odograph.geocoding.base import Geocoder
 from odograph.model.fixes import FIX_DTYPE, MAX_TIME_MS, UNKNOWN_HEADING, UNKNOWN_SPEED
 
@@ -40,26 +40,28 @@ fixes = st.lists(
 ).map(lambda rows: np.array(rows, dtype=FIX_DTYPE))
 
 
-def stops_of(made, data):
-    cuts = data.draw(st.lists(st.integers(1, len(made)), max_size=8, unique=True))
-    return np.array(sorted({*cuts, len(made)}))
+def groups_of(made, data):
+    starts = sorted({0, *data.draw(st.lists(st.integers(0, len(made) - 1), max_size=8))})
+    return Groups(np.array(starts), [b',{"g":%d,"fixes":[' % number for number in range(len(starts))], b"]}")
 
 
-def spelled(spelling: Spelling, geocoder: Geocoder, made, stops, endings, few: int) -> list[bytes]:
+def spelled(spelling: Spelling, geocoder: Geocoder, made, groups, endings, few: int) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FEW", few)
-        return [bytes(group) for group in Speller(spelling, geocoder).spell(made, stops, endings)]
+        return Speller(spelling, geocoder).spell(made, groups, endings)
 
 
 @settings(max_examples=200)
 @given(fixes, st.sampled_from([LOCATIONS, STATS]), st.booleans(), st.data())
 def test_columns_spell_what_rows_spell(made, spelling, has_endings, data):
-    stops = stops_of(made, data)
+    groups = groups_of(made, data)
     which = np.array(data.draw(st.lists(st.integers(0, 1), min_size=len(made), max_size=len(made))))
     endings = (["", ',"address":{"id":"1","name":"Höhe"}'], which) if has_endings else None
-    by_row = spelled(spelling, Quoting(), made, stops, endings, few=len(made))
-    assert spelled(spelling, Quoting(), made, stops, endings, few=0) == by_row
-    found = [one for group in by_row for one in json.loads(b"[%b]" % group)]
+    by_row = spelled(spelling, Quoting(), made, groups, endings, few=len(made))
+    assert spelled(spelling, Quoting(), made, groups, endings, few=0) == by_row
+    entries = json.loads(b"[%b]" % by_row[1:])
+    assert [len(entry["fixes"]) for entry in entries] == np.diff(groups.starts, append=len(made)).tolist()
+    found = [one for entry in entries for one in entry["fixes"]]
     assert len(found) == len(made)
     for one, fix in zip(found, made, strict=True):
         assert (one["latitude"], one["longitude"]) == (fix["lat_e7"] / 1e7, fix["lon_e7"] / 1e7)
@@ -77,5 +79,5 @@ def test_texts_that_are_kept_are_those_of_the_numbers_asked_for_first_and_later(
     made = np.zeros(2 * FEW, dtype=FIX_DTYPE)
     for speeds in (range(2 * FEW), range(FEW, 3 * FEW), range(70_000, 70_000 + 2 * FEW)):
         made["speed_ckmh"] = speeds
-        (text,) = speller.spell(made, np.array([len(made)]))
-        assert [one["speed"] for one in json.loads(b"[%b]" % bytes(text))] == [speed / 160.9344 for speed in speeds]
+        text = speller.spell(made, Groups(np.array([0]), [b"["], b"]"))
+        assert [one["speed"] for one in json.loads(text)] == [speed / 160.9344 for speed in speeds]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from odograph.api.spelling import LOCATIONS, Speller
+from odograph.api.spelling import LOCATIONS, Groups, Speller
 from odograph.bench.fleet import Fleet
 from odograph.bench.load import Answered
 from odograph.bench.readers import Unexpected, compare, cursor_of, decode_page, fixes_of
@@ -26,7 +26,7 @@ def _page(fixes, cursor="abc", more=False):
     entries = []
     for asset in np.unique(fixes["asset"]):
         own = fixes[fixes["asset"] == asset]
-        (piece,) = Speller(LOCATIONS, Nowhere()).spell(own, np.array([len(own)]))
+        piece = Speller(LOCATIONS, Nowhere()).spell(own, Groups(np.array([0]), [b""], b""))
         head = f'{{"id":"{render_asset_id(AssetId(int(asset)))}","name":"van","locations":['
         entries.append(head.encode() + piece + b"]}")
     more_text = b"true" if more else b"false"
