@@ -121,7 +121,7 @@ class World:
         return is_its and 0 < route.started_ms <= fix.time_ms and not route.ended_ms
 
     def is_near(self, share: LiveShare, fix: Fix, margin_m: float) -> bool:
-        """A place without a fence of its own is a circle of 150 m; `margin_m` more or less, for what rounding does."""
+        """A place without a fence is a circle of 150 m; `margin_m` more or less, for what rounding does."""
         to = share.destination
         return to is not None and metres(to.lat, to.lon, fix.lat, fix.lon) <= share.disclose_m + 150 + margin_m
 
