@@ -27,9 +27,14 @@ _ROWS: Final = 1024  # laid out at a time: some 250 kB, which stays in the proce
 _DAY_S: Final = 86_400
 
 
-def table(texts: Iterable[str | bytes]) -> Table:
+def table(texts: Iterable[str]) -> Table:
     """A row a text."""
-    rows = np.array([text if isinstance(text, bytes) else text.encode() for text in texts])
+    return table_of([text.encode() for text in texts])
+
+
+def table_of(texts: Sequence[bytes]) -> Table:
+    """The same of texts that are bytes already."""
+    rows = np.array(texts)
     return rows.view(np.uint8).reshape(len(rows), -1) if rows.itemsize else np.zeros((len(rows), 0), np.uint8)
 
 

@@ -22,7 +22,7 @@ from odograph.live.directory import Directory
 from odograph.live.turns import SLICE_FIXES
 from odograph.model.catalog import Address
 from odograph.model.fixes import Fixes, empty_fixes
-from odograph.model.ids import AssetId, Seq
+from odograph.model.ids import Seq
 
 SNAPSHOT_PAGE: Final = 512  # vehicles a page, as on the vendor's lists
 FEED_PAGE: Final = 5_000  # fixes a page: about 1 MB of JSON
@@ -167,8 +167,7 @@ class Positions:
 
         Nothing of one that was deleted meanwhile.
         """
-        head_of = _directory(call).assets.head
-        heads = [head_of(AssetId(asset)) for asset in fixes["asset"][starts].tolist()]
+        heads = _directory(call).assets.heads(fixes["asset"][starts].tolist())
         if None in heads:
             is_there = np.repeat([head is not None for head in heads], np.diff(starts, append=len(fixes)))
             fixes = fixes[is_there]

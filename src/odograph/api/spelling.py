@@ -83,7 +83,7 @@ class Groups(NamedTuple):
     ending: bytes
 
 
-class _Texts(dict[str, str]):
+class _Texts(dict[str, bytes]):
     """What a place's line looks like in an object, made when first asked for: places come again and again.
 
     Forgotten all at once when there are _MOST_TEXTS, some 10 MB.
@@ -91,12 +91,12 @@ class _Texts(dict[str, str]):
 
     def __init__(self, before: str) -> None:
         super().__init__()
-        self._before = before
+        self._before = before.encode()
 
-    def __missing__(self, line: str) -> str:
+    def __missing__(self, line: str) -> bytes:
         if len(self) >= _MOST_TEXTS:
             self.clear()
-        text = self[line] = f"{self._before}{str(_quote(line), 'utf-8')}}}"
+        text = self[line] = b"%b%b}" % (self._before, _quote(line))
         return text
 
 
@@ -122,7 +122,7 @@ class Speller:
         objects = [
             f'{{"time":"{render_time(time_ms)}","latitude":{degrees_text(lat_e7)},"longitude":{degrees_text(lon_e7)}'
             f"{self._headings.text(heading_cdeg)}{self._speeds.text(speed_ckmh)}{_DOUBTS[marks]}"
-            f"{self._places[self._geocoder.describe(lat_e7, lon_e7)]}{texts[ending]}}}"
+            f"{self._places[self._geocoder.describe(lat_e7, lon_e7)].decode()}{texts[ending]}}}"
             for (time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks), ending in zip(
                 rows, which.tolist(), strict=True
             )
@@ -140,7 +140,7 @@ class Speller:
         before[groups.starts] = np.arange(1, len(groups.starts) + 1)
         behind[groups.starts - 1] = 1  # the first group's -1 is the last row of all
         made = [
-            (columns.table([b",", *groups.openings]), before),
+            (columns.table_of([b",", *groups.openings]), before),
             *columns.times('{"time":"', fixes["time_ms"]),
             *columns.degrees('","latitude":', lat_e7),
             *columns.degrees(',"longitude":', lon_e7),
@@ -149,8 +149,8 @@ class Speller:
         ]
         if fixes["marks"].any():
             made.append((_DOUBT_TEXTS, fixes["marks"]))
-        made.append((columns.table([self._places[line] for line in lines]), which))
+        made.append((columns.table_of([self._places[line] for line in lines]), which))
         if endings is not None:
             made.append((columns.table(endings[0]), endings[1]))
-        made.append((columns.table((b"}", b"}" + groups.ending)), behind))
+        made.append((columns.table_of((b"}", b"}" + groups.ending)), behind))
         return self._paper.written(made, len(fixes))

@@ -63,8 +63,12 @@ class OfflineGeocoder(Geocoder):
         is_start = np.ones(len(keys), dtype=np.bool_)
         is_start[1:] = keys[1:] != keys[:-1]
         which = np.cumsum(is_start) - 1
-        places = zip(keys[is_start].tolist(), lat_e7[is_start].tolist(), lon_e7[is_start].tolist(), strict=True)
-        lines = [self._cell_line(key, lat, lon) for key, lat, lon in places]
+        cells, firsts = keys[is_start].tolist(), (lat_e7[is_start], lon_e7[is_start])
+        known = [self._young.get(key) for key in cells]
+        lines = [
+            self._cell_line(*cell) if line is None else line
+            for line, cell in zip(known, zip(cells, *(e7.tolist() for e7 in firsts), strict=True), strict=True)
+        ]
         if not all(lines):
             far = np.array([not line for line in lines])
             for row in np.flatnonzero(far[which]).tolist():

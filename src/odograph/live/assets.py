@@ -147,6 +147,12 @@ class Assets(Many[Asset]):
         slot = self._places.find(number)
         return self._shelf.body(slot, 0, self._heads[slot]) if slot >= 0 else None
 
+    def heads(self, numbers: Iterable[int]) -> list[bytearray | None]:
+        """The heads of many."""
+        find, starts, heads, bodies = self._places.find, self._shelf.starts, self._heads, self._shelf.bodies
+        slots = map(find, numbers)
+        return [bodies[(at := starts[slot]) : at + heads[slot]] if slot >= 0 else None for slot in slots]
+
     def list_(self, org: OrgId, after: int = 0, limit: int | None = None) -> list[Entity[Asset]]:
         """Of one org, by number, those with number > `after`, at most `limit`."""
         numbers = self.roll(org).numbers

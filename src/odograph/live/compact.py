@@ -153,15 +153,15 @@ class Interned(Generic[T]):
 class Shelf:
     """Records of one kind in slots: id, rev and org in columns, all bodies end to end in one buffer."""
 
-    __slots__ = ("_bodies", "_ends", "_free", "_starts", "_wasted", "ids", "orgs", "places", "revs")
+    __slots__ = ("_ends", "_free", "_wasted", "bodies", "ids", "orgs", "places", "revs", "starts")
 
     def __init__(self) -> None:
         self.ids = array("q")
         self.revs = array("q")
         self.orgs = array("i")
         self.places = Places()
-        self._bodies = bytearray()
-        self._starts = array("I")
+        self.bodies = bytearray()
+        self.starts = array("I")
         self._ends = array("I")
         self._wasted = 0
         self._free: list[int] = []
@@ -172,7 +172,7 @@ class Shelf:
             slot = self._free.pop()
         else:
             slot = len(self.ids)
-            for column in (self.ids, self.revs, self._starts, self._ends):
+            for column in (self.ids, self.revs, self.starts, self._ends):
                 column.append(0)
             self.orgs.append(-1)
         self.ids[slot] = record_id
@@ -181,12 +181,12 @@ class Shelf:
 
     def fill(self, slot: int, org: int, rev: int, body: bytes) -> None:
         """Put a record's newest state into its slot."""
-        self._wasted += self._ends[slot] - self._starts[slot]
-        self._starts[slot] = len(self._bodies)
-        self._bodies += body
-        self._ends[slot] = len(self._bodies)
+        self._wasted += self._ends[slot] - self.starts[slot]
+        self.starts[slot] = len(self.bodies)
+        self.bodies += body
+        self._ends[slot] = len(self.bodies)
         self.orgs[slot], self.revs[slot] = org, rev
-        if self._wasted > max(len(self._bodies) // 4, SLACK):
+        if self._wasted > max(len(self.bodies) // 4, SLACK):
             self._compact()
 
     def free(self, slot: int) -> None:
@@ -198,16 +198,16 @@ class Shelf:
 
     def body(self, slot: int, start: int = 0, end: int | None = None) -> bytearray:
         """A copy of the body, or of the part of it between `start` and `end`."""
-        base = self._starts[slot]
-        return self._bodies[base + start : self._ends[slot] if end is None else base + end]
+        base = self.starts[slot]
+        return self.bodies[base + start : self._ends[slot] if end is None else base + end]
 
     def _compact(self) -> None:
         packed = bytearray()
         for slot in range(len(self.ids)):
             start = len(packed)
             packed += self.body(slot)
-            self._starts[slot], self._ends[slot] = start, len(packed)
-        self._bodies, self._wasted = packed, 0
+            self.starts[slot], self._ends[slot] = start, len(packed)
+        self.bodies, self._wasted = packed, 0
 
 
 class Many(ABC, Generic[B]):
