@@ -99,9 +99,8 @@ class Numbers:
         self._before = before
         self._convert = convert
         self._unknown = unknown
-        self._texts = np.zeros(
-            (_NOTHING + 1, len(before) + _NUMBER), dtype=np.uint8
-        )  # what nobody asks for costs nothing
+        # The pages of these that nobody asks for are never touched, and cost nothing.
+        self._texts = np.zeros((_NOTHING + 1, len(before) + _NUMBER), dtype=np.uint8)
         self._is_kept = np.zeros(_NOTHING + 1, dtype=np.bool_)
         self._nothing = nothing
         self._keep(_NOTHING, nothing)

@@ -229,7 +229,7 @@ def _by_asset(fixes: Fixes) -> npt.NDArray[np.int64]:
 
 
 def _parted(starts: Rows, rows: int, size: int) -> Iterator[tuple[int, int]]:
-    """First and last group, which is not of it, of parts of about `size` rows and of at least one group each."""
+    """First group, and the one behind the last, of parts of about `size` rows and at least one group each."""
     cuts = np.unique(np.searchsorted(starts, np.arange(0, rows + size, size))).tolist()
     return pairwise(cuts)
 

@@ -35,8 +35,6 @@ _DOUBTS: Final = [
     else ""
     for marks in range(sum(MARK_NAMES) + 1)
 ]
-
-
 _DOUBT_TEXTS: Final = columns.table(_DOUBTS)
 
 

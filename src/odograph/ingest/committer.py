@@ -20,7 +20,7 @@ RETRY_AFTER_S: Final = 5
 FEW_FIXES: Final = 16  # what a live device says at a time: it goes into a commit of such, past all backlogs
 ROOM_FOR_FEW: Final = 50_000  # fixes; kept free of backlogs, so that these never turn a live device away
 AIM_S: Final = 0.01  # a commit of backlogs should take: a live device waits for the running one
-LEAST_COMMIT_FIXES: Final = 200  # what each commit costs by itself would be the most of smaller ones
+LEAST_COMMIT_FIXES: Final = 2_000  # of smaller ones a slow disk, at 10 ms each, would take too few
 
 _log = logging.getLogger(__name__)
 

@@ -92,7 +92,7 @@ class Door:
         self._knocks = knocks
         self._register = register
         self._clock = clock
-        self._passed: dict[tuple[str, str], Passage] = {}
+        self._passed: dict[tuple[str, bytes], Passage] = {}
         self._passed_rev = 0
 
     def check_key(self, protocol: str, sender: Sender) -> None:
@@ -115,7 +115,7 @@ class Door:
         key = sender.key or claim.key
         if self._passed_rev != self._directory.rev:
             self._passed, self._passed_rev = {}, self._directory.rev
-        passage = self._passed.get((protocol, key)) if key else None
+        passage = self._passed.get((protocol, digest(key))) if key else None
         if passage is not None:
             return passage
         try:
@@ -166,7 +166,7 @@ class Door:
         """Let the same key in without a look at the catalogue, for as long as nothing in it changes."""
         if len(self._passed) >= KEPT_PASSAGES:
             self._passed = {}
-        self._passed[protocol, key] = passage
+        self._passed[protocol, digest(key)] = passage
         return passage
 
     async def _enter_by_enrolment(self, protocol: str, claim: Claim, org: OrgId) -> Passage:
