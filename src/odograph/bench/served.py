@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +148,7 @@ class Served:
 
     def rss_bytes(self) -> int:
         """Resident memory of all its processes, pages they share counted once."""
-        return sum(pss_bytes(pid) for pid in tree(self.pid))
+        return resident_bytes(tree(self.pid))
 
     def cpu_s(self) -> float:
         """Processor time of its living processes since each began."""
@@ -230,7 +230,6 @@ class Watch:
             self._sample()
 
     def _sample(self, *, is_first: bool = False) -> None:
-        total = 0
         server = tree(self._root)
         for pid in dict.fromkeys((*server, *tree(os.getpid()))):  # this process's children, the server aside
             with suppress(OSError):  # it may end while we look
@@ -242,8 +241,7 @@ class Watch:
                     known = self._seen[pid] = _Process(role, *was, cpu_s, written)
                 known.cpu_s, known.written = cpu_s, written
                 known.peak_rss_bytes = max(known.peak_rss_bytes, rss)
-                total += 0 if known.role == GENERATOR else rss
-        self.peak_total_bytes = max(self.peak_total_bytes, total)
+        self.peak_total_bytes = max(self.peak_total_bytes, resident_bytes(server))
 
 
 def odograph_command() -> list[str]:
@@ -273,13 +271,24 @@ def role_of(pid: int, root: int) -> str:
     return "other"
 
 
-def pss_bytes(pid: int) -> int:
-    """Resident memory of a process, its share of pages that several hold."""
-    with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
+def resident_bytes(pids: Iterable[int]) -> int:
+    """Resident memory of processes: what each has to itself, and once what the one that shares most shares.
+
+    The kernel's proportional share would leave out what we that measure share with them.
+    """
+    alone, shared = 0, 0
+    for pid in pids:
+        with suppress(OSError):  # it may end while we look
+            sizes = _sizes(pid)
+            mine = sum(size for name, size in sizes.items() if name.startswith("Private_"))
+            alone += mine
+            shared = max(shared, sizes.get("Rss", 0) - mine)
+    return alone + shared
+
+
+def _sizes(pid: int) -> dict[str, int]:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
 
 
 def own_rss_bytes(pid: int) -> int:

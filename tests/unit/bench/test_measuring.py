@@ -39,7 +39,7 @@ def test_a_watch_sees_a_child_that_works_and_writes(tmp_path):
     assert root.stdout.readline() == b"done\n"
     watch.end()
     assert len(served.tree(root.pid)) == 2
-    assert served.pss_bytes(root.pid) > 1_000_000
+    assert served.resident_bytes([root.pid]) > 1_000_000
     root.communicate()
     roles = watch.by_role()
     assert set(roles) == {served.API, "writer", served.GENERATOR}
@@ -54,7 +54,7 @@ def test_an_ended_process_is_gone_from_the_tree():
     child = subprocess.Popen([sys.executable, "-c", "pass"])
     child.wait()
     assert served.tree(child.pid) == [child.pid]
-    assert served.pss_bytes(child.pid) == 0
+    assert served.resident_bytes([child.pid]) == 0
     assert served.tree(os.getpid())[0] == os.getpid()
 
 

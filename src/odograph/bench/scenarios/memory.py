@@ -60,7 +60,7 @@ async def _run_box(options: Options, rows: Rows) -> None:
         watch.peak_total_bytes / 1e6,
         "MB",
         250,
-        note="sum of resident sizes, shared pages counted in each; peaks " + str(peaks),
+        note="pages shared counted once; peaks of each with what it shares " + str(peaks),
     )
 
 
