@@ -5,17 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-import pytest
+from odograph.live.turns import FEW_FIXES, Turns
 
-from odograph.live import turns as module
-from odograph.live.turns import SLICE_FIXES, Turns
-
-LONG = SLICE_FIXES + 1
-
-
-@pytest.fixture(autouse=True)
-def shortest_turns(monkeypatch):
-    monkeypatch.setattr(module, "TURN_S", 0.0)
+LONG = FEW_FIXES + 1
 
 
 def noting(name: str, notes: list[str], steps: int = 3) -> Iterator[int]:
@@ -30,7 +22,7 @@ async def test_whoever_asks_for_little_has_a_turn_between_any_two_slices_of_long
     long = asyncio.create_task(turns.take(noting("long", notes), LONG))
     for number in range(3):
         await asyncio.sleep(0)
-        assert await turns.take(noting(f"short{number}-", notes, 1), SLICE_FIXES) == [0]
+        assert await turns.take(noting(f"short{number}-", notes, 1), FEW_FIXES) == [0]
     assert await long == [0, 1, 2]
     assert notes == ["long0", "short0-0", "long1", "short1-0", "long2", "short2-0"]
 

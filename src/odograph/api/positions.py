@@ -19,7 +19,6 @@ from odograph.api.spelling import Endings, Groups, Speller, Spelling
 from odograph.api.wire import to_json
 from odograph.errors import invalid
 from odograph.live.directory import Directory
-from odograph.live.turns import SLICE_FIXES
 from odograph.model.catalog import Address
 from odograph.model.fixes import Fixes, empty_fixes
 from odograph.model.ids import Seq
@@ -28,6 +27,9 @@ SNAPSHOT_PAGE: Final = 512  # vehicles a page, as on the vendor's lists
 FEED_PAGE: Final = 5_000  # fixes a page: about 1 MB of JSON
 FEED_SCAN: Final = 50_000  # fixes looked at for one page, when a filter lets few of them through
 HISTORY_PAGE: Final = 5_000
+SLICE: Final = 750  # of a page at a time, less than half a millisecond of work: a fix counts 1,
+VEHICLE: Final = 2  # and a vehicle as much as so many fixes
+KEPT_OPENINGS: Final = 50_000  # vehicles; some 10 MB
 HISTORY_GROUP: Final = 32  # vehicles whose fixes in memory are gathered in one scan
 HISTORY_SCAN: Final = 512  # vehicles looked at for one page, when few have fixes in the range
 
@@ -42,13 +44,15 @@ _FIRST, _AFTER = 0, 1  # what a feed cursor holds: a place in the first call's p
 
 
 class Positions:
-    """Reads positions in one spelling. Stateless: everything is in the call and the cursor."""
+    """Reads positions in one spelling. What it keeps between calls saves work; all else is in call and cursor."""
 
     def __init__(self, spelling: Spelling, *, is_shown: bool = True) -> None:
         """`is_shown` False pages and moves cursors alike, and shows nothing: for stats that nobody reports."""
         self._spelling = spelling
         self._is_shown = is_shown
         self._speller: Speller | None = None
+        self._kept: dict[bytes, dict[int, bytes]] = {}
+        self._kept_rev = 0
 
     async def snapshot(self, call: Call) -> Answer:
         """The newest fix of each vehicle, or the newest not after `time`."""
@@ -157,7 +161,7 @@ class Positions:
         assets = fixes["asset"]
         starts = np.append(0, np.flatnonzero(assets[1:] != assets[:-1]) + 1)
         before = f',"{self._spelling.many}":['.encode()
-        for first, last in _parted(starts, len(fixes), SLICE_FIXES):
+        for first, last in _parted(starts):
             some = starts[first:last]
             stop = starts[last] if last < len(starts) else len(fixes)
             yield self._entries(call, fixes[some[0] : stop], some - some[0], before, b"]}")
@@ -167,17 +171,32 @@ class Positions:
 
         Nothing of one that was deleted meanwhile.
         """
-        heads = _directory(call).assets.heads(fixes["asset"][starts].tolist())
-        if None in heads:
-            is_there = np.repeat([head is not None for head in heads], np.diff(starts, append=len(fixes)))
-            fixes = fixes[is_there]
-            starts = np.cumsum(is_there)[starts[[head is not None for head in heads]]] - 1
-        openings = [b"".join((b",", head, before)) for head in heads if head is not None]
-        if not openings:
+        openings = self._openings(_directory(call), before, fixes["asset"][starts].tolist())
+        there = [one for one in openings if one is not None]
+        if not there:
             return b""
+        if len(there) < len(openings):
+            is_there = np.array([one is not None for one in openings])
+            rows = np.repeat(is_there, np.diff(starts, append=len(fixes)))
+            fixes, starts = fixes[rows], np.cumsum(rows)[starts[is_there]] - 1
         if self._speller is None:
             self._speller = Speller(self._spelling, call.context.geocoder)
-        return self._speller.spell(fixes, Groups(starts, openings, ending), self._addresses(call, fixes))
+        return self._speller.spell(fixes, Groups(starts, there, ending), self._addresses(call, fixes))
+
+    def _openings(self, directory: Directory, before: bytes, assets: list[int]) -> list[bytes | None]:
+        """What entries begin with; None for vehicles that are gone. Kept while the catalogue stays as it is."""
+        if self._kept_rev != directory.rev:
+            self._kept, self._kept_rev = {}, directory.rev
+        kept = self._kept.setdefault(before, {})
+        if len(kept) > KEPT_OPENINGS:
+            kept.clear()
+        found = [kept.get(asset) for asset in assets]
+        if None in found:
+            for asset, head in zip(assets, directory.assets.heads(assets), strict=True):
+                if head is not None:
+                    kept[asset] = b"".join((b",", head, before))
+            found = [kept.get(asset) for asset in assets]
+        return found
 
     def _fields(self, call: Call, kind: str) -> tuple[int, ...]:
         after = call.query.text(AFTER)
@@ -228,10 +247,11 @@ def _by_asset(fixes: Fixes) -> npt.NDArray[np.int64]:
     return np.sort(keys) & ((1 << bits) - 1)
 
 
-def _parted(starts: Rows, rows: int, size: int) -> Iterator[tuple[int, int]]:
-    """First group, and the one behind the last, of parts of about `size` rows and at least one group each."""
-    cuts = np.unique(np.searchsorted(starts, np.arange(0, rows + size, size))).tolist()
-    return pairwise(cuts)
+def _parted(starts: Rows) -> Iterator[tuple[int, int]]:
+    """First group, and the one behind the last, of parts of about SLICE and of at least one group each."""
+    spent = starts + VEHICLE * np.arange(len(starts))
+    cuts = np.searchsorted(spent, np.arange(0, int(spent[-1]) + SLICE, SLICE))
+    return pairwise(np.unique(np.append(cuts, len(starts))).tolist())
 
 
 def _address(address: Address) -> str:

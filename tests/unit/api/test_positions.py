@@ -39,12 +39,13 @@ def test_vehicles_are_in_order_and_each_ones_fixes_as_they_were(numbers):
 @given(assets, st.integers(1, 20))
 def test_parts_hold_every_group_once_and_end_where_they_are_large_enough(numbers, size):
     lengths = np.array(numbers)
-    starts, rows = np.cumsum(lengths) - lengths, int(lengths.sum())
-    parts = list(_parted(starts, rows, size))
-    assert [group for first, last in parts for group in range(first, last)] == list(range(len(starts)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SLICE", size)
+        parts = list(_parted(np.cumsum(lengths) - lengths))
+    assert [group for first, last in parts for group in range(first, last)] == list(range(len(lengths)))
     for first, last in parts:
         assert last > first
-        assert lengths[first : last - 1].sum() < size + lengths.max()
+        assert (lengths[first : last - 1] + module.VEHICLE).sum() <= size + lengths.max() + module.VEHICLE
 
 
 @given(assets, st.sets(st.integers(1, 6)), st.integers(1, 9), st.sampled_from([0, 100]))
@@ -55,11 +56,11 @@ async def test_a_page_holds_each_vehicle_that_is_there_with_all_its_fixes(number
         return [None if number in gone else b'{"id":"%d"' % number for number in wanted]
 
     live = SimpleNamespace(
-        directory=SimpleNamespace(assets=SimpleNamespace(heads=heads)), seam=SimpleNamespace(turns=Turns())
+        directory=SimpleNamespace(rev=1, assets=SimpleNamespace(heads=heads)), seam=SimpleNamespace(turns=Turns())
     )
     call: Any = SimpleNamespace(context=SimpleNamespace(live=live, geocoder=Plain()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "SLICE_FIXES", size)
+        patch.setattr(module, "SLICE", size)
         patch.setattr("odograph.api.spelling.FEW", few)
         answer = _answer(await Positions(LOCATIONS)._many_each(call, made), "c", more=False)
     body = json.loads(answer.body)
