@@ -52,6 +52,7 @@ class Positions:
         self._is_shown = is_shown
         self._speller: Speller | None = None
         self._kept: dict[bytes, dict[int, bytes]] = {}
+        self._kept_in: Directory | None = None
         self._kept_rev = 0
 
     async def snapshot(self, call: Call) -> Answer:
@@ -185,8 +186,8 @@ class Positions:
 
     def _openings(self, directory: Directory, before: bytes, assets: list[int]) -> list[bytes | None]:
         """What entries begin with; None for vehicles that are gone. Kept while the catalogue stays as it is."""
-        if self._kept_rev != directory.rev:
-            self._kept, self._kept_rev = {}, directory.rev
+        if self._kept_in is not directory or self._kept_rev != directory.rev:
+            self._kept, self._kept_in, self._kept_rev = {}, directory, directory.rev
         kept = self._kept.setdefault(before, {})
         if len(kept) > KEPT_OPENINGS:
             kept.clear()

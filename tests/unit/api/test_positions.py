@@ -72,3 +72,21 @@ async def test_a_page_holds_each_vehicle_that_is_there_with_all_its_fixes(number
     times = {one["id"]: [fix["time"] for fix in one["locations"]] for one in body["data"]}
     as_times = {key: [render_time(ms) for ms in value] for key, value in expected.items()}
     assert times == as_times
+
+
+async def test_what_entries_begin_with_follows_the_catalogue_and_belongs_to_it_alone():
+    positions = Positions(LOCATIONS)
+    made = fixes_of([1])
+
+    async def named(rev, name, directory=None):
+        directory = directory or SimpleNamespace()
+        directory.rev = rev
+        directory.assets = SimpleNamespace(heads=lambda wanted: [b'{"id":"%b"' % name for _ in wanted])
+        live = SimpleNamespace(directory=directory, seam=SimpleNamespace(turns=Turns()))
+        call: Any = SimpleNamespace(context=SimpleNamespace(live=live, geocoder=Plain()))
+        body = json.loads(_answer(await positions._many_each(call, made), "c", more=False).body)
+        return body["data"][0]["id"], directory
+
+    assert (first := await named(1, b"a"))[0] == "a"
+    assert (await named(2, b"b", first[1]))[0] == "b", "a vehicle was renamed"
+    assert (await named(2, b"c"))[0] == "c", "another server in this process"
