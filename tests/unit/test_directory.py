@@ -156,7 +156,7 @@ def test_membership_counts_at_the_moment_of_the_request(fleet):
 def test_a_deleted_asset_is_gone_from_every_look_up(fleet):
     fleet.apply([record(A, "asset", 1001, 6000)])
     assert chosen(fleet, tag_ids=["10"]) == []
-    assert fleet.assets.head(AssetId(1)) is None
+    assert fleet.assets.heads([1])[0] is None
     assert fleet.assets.find(A, RecordId(1001)) is None
     assert fleet.find_asset(A, public(1)) is None
     assert fleet.find_asset(A, "erp:V-1") is None
@@ -183,7 +183,7 @@ def test_what_is_found_equals_what_was_put(fleet):
 
 def test_the_head_of_an_answer_is_valid_json_once_closed(fleet):
     fleet.apply([asset_record(1, rev=9000, name='Quo"te \u2028 Ünï')])
-    head = fleet.assets.head(AssetId(1))
+    head = fleet.assets.heads([1])[0]
     assert msgspec.json.decode(head + b"}") == {"id": public(1), "name": 'Quo"te \u2028 Ünï'}
 
 

@@ -13,9 +13,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from odograph.api.columns import starts_of
 from odograph.api.params import AFTER, PARENT_TAG_IDS, TAG_IDS, VEHICLE_IDS
 from odograph.api.resources.base import Answer, Call, Param
-from odograph.api.spelling import Endings, Groups, Speller, Spelling
+from odograph.api.spelling import Endings, Groups, Rows, Speller, Spelling
 from odograph.api.wire import to_json
 from odograph.errors import invalid
 from odograph.live.directory import Directory
@@ -39,7 +40,6 @@ END: Final = Param("endTime", "time", "End of the range, exclusive (RFC 3339).",
 FILTERS: Final = (VEHICLE_IDS, TAG_IDS, PARENT_TAG_IDS)
 
 Assets = npt.NDArray[np.uint32]
-Rows = npt.NDArray[np.intp]
 _FIRST, _AFTER = 0, 1  # what a feed cursor holds: a place in the first call's pages, or a seq
 
 
@@ -160,7 +160,7 @@ class Positions:
     def _by_vehicle(self, call: Call, fixes: Fixes) -> Iterator[bytes]:
         """Some vehicles' entries at a time, of fixes sorted by vehicle."""
         assets = fixes["asset"]
-        starts = np.append(0, np.flatnonzero(assets[1:] != assets[:-1]) + 1)
+        starts = np.flatnonzero(starts_of(assets))
         before = f',"{self._spelling.many}":['.encode()
         for first, last in _parted(starts):
             some = starts[first:last]

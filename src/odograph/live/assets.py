@@ -142,13 +142,8 @@ class Assets(Many[Asset]):
         found = (self.find_by_number(org, AssetId(number)) for number in sorted(self._driven.get(driver_id, ())))
         return [one for one in found if one is not None]
 
-    def head(self, number: AssetId) -> bytearray | None:
-        """`{"id":"…","name":"…"`, encoded once, for answers to go on from; None once it is deleted."""
-        slot = self._places.find(number)
-        return self._shelf.body(slot, 0, self._heads[slot]) if slot >= 0 else None
-
     def heads(self, numbers: Iterable[int]) -> list[bytearray | None]:
-        """The heads of many."""
+        """`{"id":"…","name":"…"` of each, encoded once, for answers to go on from; None once it is deleted."""
         find, starts, heads, bodies = self._places.find, self._shelf.starts, self._heads, self._shelf.bodies
         slots = map(find, numbers)
         return [bodies[(at := starts[slot]) : at + heads[slot]] if slot >= 0 else None for slot in slots]

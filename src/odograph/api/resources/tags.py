@@ -18,7 +18,7 @@ from odograph.errors import forbidden, invalid, not_found
 from odograph.live.entity import Entity
 from odograph.model.access import Scope
 from odograph.model.catalog import Address, Driver, Tag
-from odograph.model.ids import AssetId, TagId
+from odograph.model.ids import TagId
 
 KIND: Final = "tags"
 _OTHER_KINDS: Final = ("machines", "sensors")
@@ -221,8 +221,7 @@ def _members(call: Call, tag: Entity[Tag]) -> list[Member]:
     """Already encoded, by the directory: a tag may hold 20,000 vehicles, and a page 512 tags."""
     assets = call.context.live.directory.assets
     numbers = assets.roll(tag.org).tagged([tag.body.number]).tolist()
-    heads = (assets.head(AssetId(number)) for number in numbers)
-    return [cast(Member, msgspec.Raw(head + b"}")) for head in heads if head is not None]
+    return [cast(Member, msgspec.Raw(head + b"}")) for head in assets.heads(numbers) if head is not None]
 
 
 def _named(some: Sequence[Entity[Address] | Entity[Driver]]) -> list[Member]:
