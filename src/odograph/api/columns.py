@@ -6,7 +6,7 @@ four digits at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from odograph.api.wire import ENDINGS, number_text
+from odograph.api.wire import ENDINGS, number_text, number_texts
 
 Table = npt.NDArray[np.uint8]
 """A text in each row, filled up with 0 to the longest."""
@@ -103,7 +103,7 @@ class Numbers:
         self._texts = np.zeros((_NOTHING + 1, len(before) + _NUMBER), dtype=np.uint8)
         self._is_kept = np.zeros(_NOTHING + 1, dtype=np.bool_)
         self._nothing = nothing
-        self._keep(_NOTHING, nothing)
+        self._keep([_NOTHING], [nothing.encode()])
 
     def text(self, number: int) -> str:
         """Of one."""
@@ -119,14 +119,15 @@ class Numbers:
             numbers = np.where(is_unknown, _NOTHING, numbers)
         is_kept = self._is_kept.take(numbers)
         if not is_kept.all():
-            for number in np.unique(numbers[~is_kept]).tolist():
-                self._keep(number, self.text(number))
+            missing = np.unique(numbers[~is_kept]).tolist()
+            before = self._before.encode()
+            self._keep(missing, [before + text for text in number_texts(map(self._convert, missing))])
         return self._texts, numbers
 
-    def _keep(self, number: int, text: str) -> None:
-        row = text.encode()
-        self._texts[number, : len(row)] = np.frombuffer(row, dtype=np.uint8)
-        self._is_kept[number] = True
+    def _keep(self, numbers: list[int], texts: Sequence[bytes]) -> None:
+        rows = table_of(texts)
+        self._texts[numbers, : rows.shape[1]] = rows
+        self._is_kept[numbers] = True
 
 
 class Paper:
@@ -136,10 +137,9 @@ class Paper:
         self._bytes = np.empty(0, dtype=np.uint8)
         self._is_used = np.empty(0, dtype=np.bool_)
 
-    def written(self, columns: Sequence[Column], rows: int) -> bytes:
-        """The columns beside each other, row by row end to end."""
+    def written(self, columns: Sequence[Column], rows: int) -> Iterator[memoryview]:
+        """The columns beside each other, row by row end to end, in pieces of _ROWS rows."""
         width = sum(table.shape[1] for table, _ in columns)
-        parts = []
         for start in range(0, rows, _ROWS):
             count = min(_ROWS, rows - start)
             text, is_used = self._sheet(count * width)
@@ -149,8 +149,7 @@ class Paper:
                 # By `take`, which is several times as fast as an index.
                 sheet[:, at:end] = table.take(which[start : start + count], axis=0)
                 at = end
-            parts.append(text[np.not_equal(text, 0, out=is_used)].data)
-        return b"".join(parts)
+            yield text[np.not_equal(text, 0, out=is_used)].data
 
     def _sheet(self, size: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         if size > len(self._bytes):

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from odograph.api.columns import starts_of
 from odograph.api.params import AFTER, PARENT_TAG_IDS, TAG_IDS, VEHICLE_IDS
 from odograph.api.resources.base import Answer, Call, Param
-from odograph.api.spelling import Endings, Groups, Rows, Speller, Spelling
+from odograph.api.spelling import Endings, Groups, Piece, Rows, Speller, Spelling
 from odograph.api.wire import to_json
 from odograph.errors import invalid
 from odograph.live.directory import Directory
@@ -28,7 +28,7 @@ SNAPSHOT_PAGE: Final = 512  # vehicles a page, as on the vendor's lists
 FEED_PAGE: Final = 5_000  # fixes a page: about 1 MB of JSON
 FEED_SCAN: Final = 50_000  # fixes looked at for one page, when a filter lets few of them through
 HISTORY_PAGE: Final = 5_000
-SLICE: Final = 750  # of a page at a time, less than half a millisecond of work: a fix counts 1,
+SLICE: Final = 5_000  # of a page at a time, whose columns are less than a millisecond of work: a fix counts 1,
 VEHICLE: Final = 2  # and a vehicle as much as so many fixes
 KEPT_OPENINGS: Final = 50_000  # vehicles; some 10 MB
 HISTORY_GROUP: Final = 32  # vehicles whose fixes in memory are gathered in one scan
@@ -144,20 +144,20 @@ class Positions:
         distinct, which = np.unique(places, return_inverse=True)
         return [_address(fences[place]) if place >= 0 else "" for place in distinct.tolist()], which
 
-    def _one_each(self, call: Call, fixes: Fixes) -> list[bytes]:
+    def _one_each(self, call: Call, fixes: Fixes) -> list[Piece]:
         """One entry for each fix."""
         if not (self._is_shown and len(fixes)):
             return []
-        return [self._entries(call, fixes, np.arange(len(fixes)), f',"{self._spelling.one}":'.encode(), b"}")]
+        return list(self._entries(call, fixes, np.arange(len(fixes)), f',"{self._spelling.one}":'.encode(), b"}"))
 
-    async def _many_each(self, call: Call, fixes: Fixes) -> list[bytes]:
+    async def _many_each(self, call: Call, fixes: Fixes) -> list[Piece]:
         """One entry for each vehicle in these fixes; its own stay in the order they are in."""
         if not (self._is_shown and len(fixes)):
             return []
         parts = self._by_vehicle(call, fixes.take(_by_asset(fixes)))
         return await call.context.live.seam.turns.take(parts, len(fixes))
 
-    def _by_vehicle(self, call: Call, fixes: Fixes) -> Iterator[bytes]:
+    def _by_vehicle(self, call: Call, fixes: Fixes) -> Iterator[Piece]:
         """Some vehicles' entries at a time, of fixes sorted by vehicle."""
         assets = fixes["asset"]
         starts = np.flatnonzero(starts_of(assets))
@@ -165,9 +165,9 @@ class Positions:
         for first, last in _parted(starts):
             some = starts[first:last]
             stop = starts[last] if last < len(starts) else len(fixes)
-            yield self._entries(call, fixes[some[0] : stop], some - some[0], before, b"]}")
+            yield from self._entries(call, fixes[some[0] : stop], some - some[0], before, b"]}")
 
-    def _entries(self, call: Call, fixes: Fixes, starts: Rows, before: bytes, ending: bytes) -> bytes:
+    def _entries(self, call: Call, fixes: Fixes, starts: Rows, before: bytes, ending: bytes) -> Iterator[Piece]:
         """A vehicle's head and fixes each, from each of `starts` to the next, a comma before each entry.
 
         Nothing of one that was deleted meanwhile.
@@ -175,14 +175,14 @@ class Positions:
         openings = self._openings(_directory(call), before, fixes["asset"][starts].tolist())
         there = [one for one in openings if one is not None]
         if not there:
-            return b""
+            return
         if len(there) < len(openings):
             is_there = np.array([one is not None for one in openings])
             rows = np.repeat(is_there, np.diff(starts, append=len(fixes)))
             fixes, starts = fixes[rows], np.cumsum(rows)[starts[is_there]] - 1
         if self._speller is None:
             self._speller = Speller(self._spelling, call.context.geocoder)
-        return self._speller.spell(fixes, Groups(starts, there, ending), self._addresses(call, fixes))
+        yield from self._speller.spell(fixes, Groups(starts, there, ending), self._addresses(call, fixes))
 
     def _openings(self, directory: Directory, before: bytes, assets: list[int]) -> list[bytes | None]:
         """What entries begin with; None for vehicles that are gone. Kept while the catalogue stays as it is."""
@@ -264,7 +264,7 @@ def _newest(call: Call, assets: Assets) -> Fixes:
     return call.context.live.snapshot.newest(assets)
 
 
-def _answer(entries: Sequence[bytes], cursor: str, more: bool) -> Answer:
+def _answer(entries: Sequence[Piece], cursor: str, more: bool) -> Answer:
     """`entries` begin with a comma, which the first does without."""
     has_next = b"true" if more else b"false"
     tail = b'],"pagination":{"endCursor":"%b","hasNextPage":%b}}' % (cursor.encode(), has_next)

@@ -11,7 +11,7 @@ out a text that was kept, so that none is kept (record 16). FEW and less are spe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from odograph.api import columns
-from odograph.api.columns import Numbers
+from odograph.api.columns import Column, Numbers
 from odograph.api.wire import degrees_text, heading_degrees, mph, render_time
 from odograph.geocoding.base import Geocoder
 from odograph.model.fixes import MARK_NAMES, UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
@@ -65,6 +65,7 @@ STATS = Spelling(
     names_address=True,
 )
 
+Piece = bytes | memoryview
 Rows = npt.NDArray[np.intp]
 Endings = tuple[Sequence[str], Rows]
 """Some texts, and which of them each fix ends with."""
@@ -109,9 +110,17 @@ class Speller:
         self._geocoder = geocoder
         self._paper = columns.Paper()
 
-    def spell(self, fixes: Fixes, groups: Groups, endings: Endings | None = None) -> bytes:
-        """All groups; each fix's object ends with its text of `endings`, further members, where these are given."""
-        return (self._by_row if len(fixes) <= FEW else self._by_column)(fixes, groups, endings)
+    def spell(self, fixes: Fixes, groups: Groups, endings: Endings | None = None) -> Iterator[Piece]:
+        """All groups, piece by piece, the work of less than a millisecond each; some pieces are empty.
+
+        Each fix's object ends with its text of `endings`, further members, where these are given.
+        """
+        if len(fixes) <= FEW:
+            yield self._by_row(fixes, groups, endings)
+            return
+        made = self._columns(fixes, groups, endings)
+        yield b""  # the columns are about as much work as laying them out
+        yield from self._paper.written(made, len(fixes))
 
     def _by_row(self, fixes: Fixes, groups: Groups, endings: Endings | None) -> bytes:
         names = ("time_ms", "lat_e7", "lon_e7", "heading_cdeg", "speed_ckmh", "marks")
@@ -131,7 +140,7 @@ class Speller:
             for opening, (start, stop) in zip(groups.openings, bounds, strict=True)
         )
 
-    def _by_column(self, fixes: Fixes, groups: Groups, endings: Endings | None) -> bytes:
+    def _columns(self, fixes: Fixes, groups: Groups, endings: Endings | None) -> list[Column]:
         lat_e7, lon_e7 = (np.ascontiguousarray(fixes[name]) for name in ("lat_e7", "lon_e7"))
         lines, which = self._geocoder.describe_all(lat_e7, lon_e7)
         before, behind = np.zeros(len(fixes), dtype=np.intp), np.zeros(len(fixes), dtype=np.intp)
@@ -151,4 +160,4 @@ class Speller:
         if endings is not None:
             made.append((columns.table(endings[0]), endings[1]))
         made.append((columns.table_of((b"}", b"}" + groups.ending)), behind))
-        return self._paper.written(made, len(fixes))
+        return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Final
@@ -53,6 +54,11 @@ def degrees_text(e7: int) -> str:
 def number_text(number: float) -> str:
     """As JSON: what Python writes, in a third of the time."""
     return str(_encoder.encode(number), "ascii")
+
+
+def number_texts(numbers: Iterable[float]) -> list[bytes]:
+    """The same of many, of which there is at least one."""
+    return _encoder.encode(list(numbers))[1:-1].split(b",")
 
 
 def heading_degrees(heading_cdeg: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import starmap
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -63,12 +64,12 @@ class OfflineGeocoder(Geocoder):
         is_start = np.ones(len(keys), dtype=np.bool_)
         is_start[1:] = keys[1:] != keys[:-1]
         which = np.cumsum(is_start) - 1
-        cells, firsts = keys[is_start].tolist(), (lat_e7[is_start], lon_e7[is_start])
-        known = [self._young.get(key) for key in cells]
-        lines = [
-            self._cell_line(*cell) if line is None else line
-            for line, cell in zip(known, zip(cells, *(e7.tolist() for e7 in firsts), strict=True), strict=True)
-        ]
+        cells = keys[is_start].tolist()
+        known = list(map(self._young.get, cells))
+        lines = [line for line in known if line is not None]
+        if len(lines) < len(known):
+            firsts = zip(cells, lat_e7[is_start].tolist(), lon_e7[is_start].tolist(), strict=True)
+            lines = list(starmap(self._cell_line, firsts))
         if not all(lines):
             far = np.array([not line for line in lines])
             for row in np.flatnonzero(far[which]).tolist():

@@ -48,7 +48,7 @@ def groups_of(made, data):
 def spelled(spelling: Spelling, geocoder: Geocoder, made, groups, endings, few: int) -> bytes:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FEW", few)
-        return Speller(spelling, geocoder).spell(made, groups, endings)
+        return b"".join(Speller(spelling, geocoder).spell(made, groups, endings))
 
 
 @settings(max_examples=200)
@@ -79,5 +79,5 @@ def test_texts_that_are_kept_are_those_of_the_numbers_asked_for_first_and_later(
     made = np.zeros(2 * FEW, dtype=FIX_DTYPE)
     for speeds in (range(2 * FEW), range(FEW, 3 * FEW), range(70_000, 70_000 + 2 * FEW)):
         made["speed_ckmh"] = speeds
-        text = speller.spell(made, Groups(np.array([0]), [b"["], b"]"))
+        text = b"".join(speller.spell(made, Groups(np.array([0]), [b"["], b"]")))
         assert [one["speed"] for one in json.loads(text)] == [speed / 160.9344 for speed in speeds]

@@ -26,7 +26,7 @@ def _page(fixes, cursor="abc", more=False):
     entries = []
     for asset in np.unique(fixes["asset"]):
         own = fixes[fixes["asset"] == asset]
-        piece = Speller(LOCATIONS, Nowhere()).spell(own, Groups(np.array([0]), [b""], b""))
+        piece = b"".join(Speller(LOCATIONS, Nowhere()).spell(own, Groups(np.array([0]), [b""], b"")))
         head = f'{{"id":"{render_asset_id(AssetId(int(asset)))}","name":"van","locations":['
         entries.append(head.encode() + piece + b"]}")
     more_text = b"true" if more else b"false"

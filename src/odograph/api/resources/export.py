@@ -72,7 +72,7 @@ class _Csv:
             self._speeds.column(fixes["speed_ckmh"]),
             (end, np.zeros(len(fixes), dtype=np.intp)),
         ]
-        return self._paper.written(made, len(fixes))
+        return b"".join(self._paper.written(made, len(fixes)))
 
 
 def _geojson_rows(track: _Track, fixes: Fixes, is_first: bool) -> bytes:
