@@ -186,6 +186,28 @@ async def test_a_follower_begins_where_newest_ends(place: Place) -> None:
         assert newest.seqs.tolist() == [10]
 
 
+async def test_a_follower_has_the_whole_catalogue_before_any_fix_however_large_it_is(place: Place) -> None:
+    many = 3_000
+    async with place.opened() as store:
+        made = [Change(ORG, "thing", None, b"%d" % number) for number in range(many)]
+        records = await store.write(made)
+        gone, renamed = records[0], records[1]
+        await store.write([Change(ORG, "thing", gone.id, None), Change(ORG, "thing", renamed.id, b"renamed")])
+        await append(store, make_track(1, 10))
+        living: dict[int, bytes] = {}
+        async for committed in store.follow():
+            for record in committed.records:
+                if record.body is None:
+                    living.pop(record.id, None)
+                else:
+                    living[record.id] = record.body
+            if committed.blocks:
+                assert len(living) == many - 1
+            if committed.is_current:
+                break
+    assert sorted(living.values()) == sorted([b"%d" % number for number in range(2, many)] + [b"renamed"])
+
+
 async def test_a_follower_that_does_not_read_for_a_while_is_caught_up(place: Place) -> None:
     async with place.opened() as store:
         feed = aiter(store.follow())

@@ -28,6 +28,7 @@ from odograph.store.sqlite.records import last_rev, records_after
 from odograph.store.sqlite.sealed import DayFiles
 
 STRETCH_ROWS: Final = 16_384  # read at a time by whoever catches up
+STRETCH_RECORDS: Final = 1024  # half a megabyte: all of a catalogue at once would leave its size behind in pieces
 SAME_MS: Final = 5_000  # commits this near to each other are handed on as one to whoever catches up
 
 
@@ -52,7 +53,8 @@ class Stretch:
     records: list[Record]
     rev: int
     blocks: list[Block]
-    reached: Seq
+    reached: Seq | None
+    """As it was asked for, where there are more records before the next block."""
     is_end: bool
 
 
@@ -152,15 +154,18 @@ class LogReader:
         Blocks of one org that lie near each other are joined; `received_ms` is then the last one's.
         """
         with self.snapshot() as snapshot:
-            records = list(records_after(snapshot.connection, rev))
+            records = list(records_after(snapshot.connection, rev, STRETCH_RECORDS))
+            if len(records) == STRETCH_RECORDS:
+                return Stretch(records, records[-1].rev, [], after, is_end=False)
             place = snapshot.sealed_through if after is None else after
             if place < snapshot.sealed_through:
                 blocks, reached = self._sealed_stretch(snapshot, place)
             else:
                 blocks, reached = _log_stretch(snapshot, place)
-            return Stretch(
-                records, last_rev(snapshot.connection), blocks, reached, is_end=reached >= snapshot.head()
-            )
+            is_end = reached >= snapshot.head()
+            if is_end:
+                snapshot.connection.execute("PRAGMA shrink_memory")  # what was read is not read again
+            return Stretch(records, last_rev(snapshot.connection), blocks, reached, is_end)
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:

@@ -26,12 +26,12 @@ def apply_changes(connection: apsw.Connection, changes: Sequence[Change], rev: i
     return records
 
 
-def records_after(connection: apsw.Connection, rev: int) -> Iterator[Record]:
-    """What changed after `rev`, in that order; deleted ones too, unless `rev` is 0."""
+def records_after(connection: apsw.Connection, rev: int, limit: int) -> Iterator[Record]:
+    """What changed after `rev`, in that order, the first `limit`; deleted ones too, unless `rev` is 0."""
     living = "body IS NOT NULL AND" if rev == 0 else ""
     rows = connection.execute(
-        f"SELECT org, kind, id, rev, body, crc FROM record WHERE {living} rev > ? ORDER BY rev",  # noqa: S608 - ours
-        (rev,),
+        f"SELECT org, kind, id, rev, body, crc FROM record WHERE {living} rev > ? ORDER BY rev LIMIT ?",  # noqa: S608 - ours
+        (rev, limit),
     )
     return (_checked(connection, *row) for row in rows)
 

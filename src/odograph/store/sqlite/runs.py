@@ -47,11 +47,10 @@ class AddedOrg(NamedTuple):
 def add_org(writer: DayWriter, run: Seq, blocks: Sequence[Block]) -> AddedOrg:
     """Write the org's part of a run, within the writer's transaction; `blocks` are not empty, all of one org."""
     org = blocks[0].org
-    fixes = np.concatenate([block.fixes for block in blocks])
-    seqs = np.concatenate([block.seqs for block in blocks])
-    received = np.repeat([block.received_ms for block in blocks], [len(block.seqs) for block in blocks])
+    fixes, seqs, received = _columns(blocks)
     order = np.lexsort((fixes["time_ms"], fixes["asset"]))
     fixes, seqs, received = fixes[order], seqs[order], received[order]
+    del order
     starts = np.flatnonzero(np.diff(fixes["asset"], prepend=~fixes["asset"][:1]))
     ends = np.append(starts[1:], len(fixes))
     chunk0, chunk1 = _add_chunks(writer, org, run, fixes, seqs, _cuts(starts, ends))
@@ -61,6 +60,18 @@ def add_org(writer: DayWriter, run: Seq, blocks: Sequence[Block]) -> AddedOrg:
         OrgPart(org, Seq(first), Seq(last), len(fixes)),
         _spans(org, fixes[starts], fixes[ends - 1]),
         Newest(fixes[ends - 1], seqs[ends - 1], np.maximum.reduceat(received, starts)),
+    )
+
+
+def _columns(blocks: Sequence[Block]) -> tuple[Fixes, Seqs, npt.NDArray[np.int64]]:
+    """Fixes, seqs and arrivals of all blocks; of a single one, which may be large, no copies."""
+    if len(blocks) == 1:
+        [block] = blocks
+        return block.fixes, block.seqs, np.broadcast_to(np.int64(block.received_ms), len(block.seqs))
+    return (
+        np.concatenate([block.fixes for block in blocks]),
+        np.concatenate([block.seqs for block in blocks]),
+        np.repeat([block.received_ms for block in blocks], [len(block.seqs) for block in blocks]),
     )
 
 

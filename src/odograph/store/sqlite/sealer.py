@@ -80,7 +80,8 @@ class _OrgRun:
     def block(self, org: int) -> Block:
         sizes = np.array(self.sizes)
         ends = np.cumsum(sizes)
-        seqs = np.repeat(np.array(self.firsts) - (ends - sizes), sizes) + np.arange(ends[-1])
+        seqs = np.repeat(np.array(self.firsts) - (ends - sizes), sizes)
+        seqs += np.arange(ends[-1])
         return Block(OrgId(org), seqs, fixes_from_bytes(self.data), self.received_ms[-1])
 
     def arrivals_ms(self) -> npt.NDArray[np.int64]:
