@@ -394,7 +394,7 @@ def test_an_interrupted_replay_goes_on_where_it_was(home: Path, number: signal.S
         done(home, "org", "create", "Acme")
         arguments = ("replay", "day.csv", "--create", "--url", server.url)
         process = subprocess.Popen(
-            [*ODOGRAPH, *arguments, "--speed", "60"],
+            [*ODOGRAPH, *arguments, "--speed", "10"],  # a minute: however slow this machine, it is not over yet
             cwd=home,
             env=environment(home),
             stderr=subprocess.PIPE,
