@@ -13,16 +13,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _HEAD: Final = b"HTTP/1.1 "
 
 
-class _Transport:
+class OneWriteTransport:
     """A transport on which heads wait for bodies, until the event loop's next turn at most."""
 
-    __slots__ = ("_later", "_loop", "_transport", "_waiting")
+    __slots__ = ("_later", "_loop", "_transport", "_waiting", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._waiting: bytes | None = None
         self._later: asyncio.Handle | None = None
+        self.is_closing = transport.is_closing  # asked several times a request, and `__getattr__` is slow
 
     def write(self, data: bytes) -> None:
         """Send data; an answer's head is kept until its body comes."""
@@ -35,6 +36,12 @@ class _Transport:
             self._later = self._loop.call_soon(self._flush)
         else:
             self._transport.write(data)
+
+    def send(self, answer: bytes) -> None:
+        """Send a whole answer now, behind what waits."""
+        if self._waiting is not None:
+            self._flush()
+        self._transport.write(answer)
 
     def close(self) -> None:
         """Send what waits, then close."""
@@ -63,4 +70,8 @@ class OneWriteProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to serve a connection."""
-        super().connection_made(cast(asyncio.Transport, _Transport(transport, self.loop)))
+        super().connection_made(cast(asyncio.Transport, OneWriteTransport(transport, self.loop)))
+
+    def send(self, answer: bytes) -> None:
+        """Send a whole answer."""
+        cast(OneWriteTransport, self.transport).send(answer)

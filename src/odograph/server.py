@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
@@ -32,6 +32,7 @@ from odograph.clock import Clock, SystemClock
 from odograph.errors import unavailable
 from odograph.geocoding.offline import OfflineGeocoder
 from odograph.ingest.committer import Committer
+from odograph.ingest.connection import DeviceConnection
 from odograph.ingest.door import Door
 from odograph.ingest.http import IngestHttp
 from odograph.ingest.intake import Intake
@@ -44,7 +45,6 @@ from odograph.live.stretch import Stretch
 from odograph.live.view import Live
 from odograph.localsocket import CONTROL_SOCKET, short_path
 from odograph.model.cursor import Cursors
-from odograph.onewrite import OneWriteProtocol
 from odograph.protocols.registry import PROTOCOLS
 from odograph.settings import Settings
 from odograph.sharing.estimating import Learned
@@ -75,6 +75,7 @@ class Core:
     store: Store
     live: Live
     intake: Intake
+    ingest: IngestHttp
     app: App
     services: Sequence[asyncio.Task[None]]
     """What must run as long as the server does; one that ends has failed."""
@@ -130,7 +131,8 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         )
         live.watchers += [planner.take, progress.take, public.hub.watch, public.arrivals.watch]
         api = build_api(context, RESOURCES, guides=_guides())
-        app = AccessLog(_Root(api, IngestHttp(PROTOCOLS.http, intake, clock), public.app))
+        ingest = IngestHttp(PROTOCOLS.http, intake, clock)
+        app = AccessLog(_Root(api, ingest, public.app))
         services = [
             live.run(store),
             committer.run(),
@@ -145,7 +147,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         try:
             await _until_ready(live, tasks)
             _warn_of_lost_links(live.directory, server_key)
-            yield Core(store, live, intake, app, tasks, public.hub.hang_up)
+            yield Core(store, live, intake, ingest, app, tasks, public.hub.hang_up)
         finally:
             for task in tasks:
                 task.cancel()
@@ -228,8 +230,8 @@ async def serve(
         async with opened(settings, clock) as core:
             control = _control_socket(Path(settings.data_dir))
             servers = [
-                _http(core.app, settings, public),
-                _http(as_operator(core), settings, control, is_local=True),
+                _http(core.app, core.ingest, settings, public),
+                _http(as_operator(core), core.ingest, settings, control, is_local=True),
             ]
             listeners = await _listen_for_trackers(settings, core)
             tasks = [asyncio.create_task(server.serve([sock])) for server, sock in servers]
@@ -266,12 +268,12 @@ async def _tidy(clock: Clock) -> None:
 
 
 def _http(
-    app: App, settings: Settings, sock: socket.socket, *, is_local: bool = False
+    app: App, ingest: IngestHttp, settings: Settings, sock: socket.socket, *, is_local: bool = False
 ) -> tuple[_Quiet, socket.socket]:
     trusted = [part.strip() for part in settings.trusted_proxies.split(",") if part.strip()]
     config = uvicorn.Config(
         app,
-        http=OneWriteProtocol,
+        http=cast("Any", partial(DeviceConnection, ingest)),
         ws="none",
         lifespan="off",
         access_log=False,

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import count
 from random import SystemRandom
 from time import perf_counter
-from typing import Any, Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -98,6 +98,11 @@ def new_request_id() -> str:
     return request_id
 
 
+def forget_request_id() -> None:
+    """No request runs any more; for what is not a task of its own."""
+    _request_id.set("")
+
+
 def request_id() -> str:
     """Of the request that runs; empty outside of one."""
     return _request_id.get()
@@ -170,6 +175,40 @@ def _request_metrics(endpoint: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(endpoint, str(status)), REQUEST_SECONDS.labels(endpoint)
 
 
+class Served(NamedTuple):
+    """A request that has been answered, or given up (status 0: whoever asked went away first)."""
+
+    method: str
+    path: str
+    query: str
+    status: int
+    size: int
+    seconds: float
+    client: str
+
+
+def count_served(endpoint: str, status: int, seconds: float) -> None:
+    """Count a request; `endpoint` is its path template."""
+    requests, latency = _request_metrics(endpoint, status)
+    requests.inc()
+    latency.observe(seconds)
+
+
+def log_served(served: Served) -> None:
+    """Write a request's line."""
+    _access.info(
+        "request",
+        extra={
+            "method": served.method,
+            "path": f"{served.path}?{served.query}" if served.query else served.path,
+            "status": served.status,
+            "bytes": served.size,
+            "ms": round(served.seconds * 1000, 2),
+            "client": served.client or "socket",
+        },
+    )
+
+
 class AccessLog:
     """ASGI middleware, outermost: gives each request its id, counts it and writes its line.
 
@@ -206,24 +245,12 @@ class AccessLog:
         path: str = scope["path"]
         is_quiet = path.startswith(self._quiet)
         endpoint = scope.get(ENDPOINT) or (self._quiet_name(path) if is_quiet else "other")
-        requests, latency = _request_metrics(endpoint, status)
-        requests.inc()
-        latency.observe(seconds)
+        count_served(endpoint, status, seconds)
         if is_quiet and 200 <= status < 300:
             return
         query = scope.get("query_string", b"").decode("latin-1")
         client = scope.get("client")
-        _access.info(
-            "request",
-            extra={
-                "method": scope["method"],
-                "path": f"{path}?{query}" if query else path,
-                "status": status,  # 0: the client went away first
-                "bytes": size,
-                "ms": round(seconds * 1000, 2),
-                "client": client[0] if client else "socket",
-            },
-        )
+        log_served(Served(scope["method"], path, query, status, size, seconds, client[0] if client else ""))
 
     def _quiet_name(self, path: str) -> str:
         return next(prefix for prefix in self._quiet if path.startswith(prefix))

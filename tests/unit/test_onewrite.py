@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from odograph.onewrite import OneWriteProtocol, _Transport
+from odograph.onewrite import OneWriteProtocol, OneWriteTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 
@@ -30,7 +30,7 @@ class Recorded:
 
 def transport():
     inner = Recorded()
-    return inner, _Transport(inner, asyncio.get_running_loop())  # type: ignore[arg-type]
+    return inner, OneWriteTransport(inner, asyncio.get_running_loop())  # type: ignore[arg-type]
 
 
 async def test_a_head_and_its_body_are_one_write():
@@ -59,6 +59,15 @@ async def test_what_waits_is_sent_before_the_end():
     await asyncio.sleep(0)
     assert inner.calls == [HEAD, "closed"]
     assert outer.is_closing() is False
+
+
+async def test_a_whole_answer_goes_at_once_and_behind_what_waits():
+    inner, outer = transport()
+    outer.send(HEAD + b"ok")
+    assert inner.calls == [HEAD + b"ok"]
+    outer.write(HEAD)
+    outer.send(HEAD + b"ok")
+    assert inner.calls == [HEAD + b"ok", HEAD, HEAD + b"ok"]
 
 
 async def test_a_server_with_it_answers_in_one_packet():

@@ -1,10 +1,15 @@
-"""Group commit: while one append runs, the next batch gathers. No timer and no knob: load sizes the batch."""
+"""Group commit: while one append runs, the next batch gathers. No timer and no knob: load sizes the batch.
+
+There are two lanes, one of what live devices say and one of backlogs, each with one append at a time: a live fix
+does not wait for an answer to a backlog, only for whatever the store is doing when it comes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from odograph.clock import Clock
@@ -17,23 +22,26 @@ from odograph.telemetry import COMMIT_FIXES, COMMIT_SECONDS, WAITING_FIXES
 MAX_COMMIT_FIXES: Final = 100_000  # 2.7 MB: more would make the next in line wait without any gain
 MAX_WAITING_FIXES: Final = 200_000  # two commits' worth; beyond it the devices are the better place to wait
 RETRY_AFTER_S: Final = 5
-FEW_FIXES: Final = 16  # what a live device says at a time: it goes into a commit of such, past all backlogs
+FEW_FIXES: Final = 16  # what a live device says at a time: it takes the lane of such
 ROOM_FOR_FEW: Final = 50_000  # fixes; kept free of backlogs, so that these never turn a live device away
 AIM_S: Final = 0.01  # a commit of backlogs should take: a live device waits for the running one
 LEAST_COMMIT_FIXES: Final = 2_000  # of smaller ones a slow disk, at 10 ms each, would take too few
+
+Tell = Callable[[bytes | Refusal], None]
+"""Hears what became of rows: a byte, a store.base.Outcome, for each; or UNAVAILABLE, and they may be sent again."""
 
 _log = logging.getLogger(__name__)
 
 
 class _Part:
-    """One org's rows in a batch, and who waits for which of them."""
+    """One org's rows in a batch, and who is to hear of which of them."""
 
-    __slots__ = ("ends", "rows", "waiters")
+    __slots__ = ("ends", "rows", "tells")
 
     def __init__(self) -> None:
         self.rows: list[bytes | bytearray] = []
         self.ends: list[int] = []
-        self.waiters: list[asyncio.Future[bytes]] = []
+        self.tells: list[Tell] = []
 
 
 class _Batch:
@@ -46,6 +54,23 @@ class _Batch:
         self.parts: dict[OrgId, _Part] = {}
 
 
+class _Lane:
+    """Batches that wait for their append; the last one gathers."""
+
+    __slots__ = ("batches", "wake")
+
+    def __init__(self) -> None:
+        self.batches: deque[_Batch] = deque()
+        self.wake = asyncio.Event()
+
+    def gather(self, count: int, most: int) -> _Batch:
+        """The batch in which there is room for `count` fixes more, a new one if need be, however many these are."""
+        if not self.batches or self.batches[-1].fixes + count > most:
+            self.batches.append(_Batch())
+        self.wake.set()
+        return self.batches[-1]
+
+
 class Committer:
     """Takes rows from many, appends them in few commits, and tells each what became of its own.
 
@@ -55,11 +80,10 @@ class Committer:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._few = _Batch()
-        self._backlogs: deque[_Batch] = deque()
+        self._few = _Lane()
+        self._backlogs = _Lane()
         self._waiting_fixes = 0
         self._most = MAX_COMMIT_FIXES
-        self._wake = asyncio.Event()
         self._is_closed = False
         WAITING_FIXES.set_function(lambda: self._waiting_fixes)
 
@@ -68,15 +92,16 @@ class Committer:
         """Submitted and not yet answered, the running commit's included."""
         return self._waiting_fixes
 
-    def submit(self, org: OrgId, rows: bytes | bytearray) -> asyncio.Future[bytes]:
-        """Queue rows (FIX_ROW) of one org for the next commit.
+    def submit(self, org: OrgId, rows: bytes | bytearray, tell: Tell) -> None:
+        """Queue rows (FIX_ROW) of one org for the next commit; `tell` is called once they are on disk, or can't be.
 
-        The future holds one byte, a store.base.Outcome, per row once they are on disk; or it raises
-        UNAVAILABLE, and then sending them again is safe. Raises UNAVAILABLE at once when too many wait.
+        Raises UNAVAILABLE at once when too many wait. `tell` is called once, on the event loop, in the same step as
+        the others of its commit: it must not wait.
         """
         count = len(rows) // FIX_SIZE
         self._check_room(count)
-        batch = self._gathering(count)
+        is_few = count <= FEW_FIXES
+        batch = self._few.gather(count, MAX_COMMIT_FIXES) if is_few else self._backlogs.gather(count, self._most)
         batch.fixes += count
         self._waiting_fixes += count
         part = batch.parts.get(org)
@@ -84,32 +109,30 @@ class Committer:
             part = batch.parts[org] = _Part()
         part.rows.append(rows)
         part.ends.append(count + (part.ends[-1] if part.ends else 0))
-        waiter: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        part.waiters.append(waiter)
-        self._wake.set()
-        return waiter
+        part.tells.append(tell)
 
     async def run(self) -> None:
         """Commit what gathers until cancelled; whatever then still waits is refused."""
-        batch = None
+        lanes = (self._few, self._backlogs)
         try:
-            while True:
-                await self._wake.wait()
-                while self._few.fixes or self._backlogs:
-                    # By turns, so that neither holds up the other for longer than a commit.
-                    if self._few.fixes:
-                        batch, self._few = self._few, _Batch()
-                        await self._commit(batch)
-                    if self._backlogs:
-                        batch = self._backlogs.popleft()
-                        await self._commit(batch)
-                self._wake.clear()
+            async with asyncio.TaskGroup() as group:
+                for lane in lanes:
+                    group.create_task(self._serve(lane))
         finally:
             self._is_closed = True
-            for left in (batch, self._few, *self._backlogs):
-                if left is not None:
-                    self._refuse(left, _stopping())
-            self._backlogs.clear()
+            for lane in lanes:
+                for batch in lane.batches:
+                    self._refuse(batch, _stopping())
+                lane.batches.clear()
+
+    async def _serve(self, lane: _Lane) -> None:
+        while True:
+            await lane.wake.wait()
+            lane.wake.clear()
+            while lane.batches:
+                if lane is self._backlogs:
+                    await _until_gathered(lane.batches[0])
+                await self._commit(lane.batches.popleft())
 
     def _check_room(self, count: int) -> None:
         if self._is_closed:
@@ -119,13 +142,6 @@ class Committer:
         most = MAX_WAITING_FIXES + (ROOM_FOR_FEW if count <= FEW_FIXES else 0)
         if waiting and waiting + count > most:
             raise _not_now("Too many fixes wait to be stored. Send this again later.")
-
-    def _gathering(self, count: int) -> _Batch:
-        if count <= FEW_FIXES:
-            return self._few
-        if not self._backlogs or self._backlogs[-1].fixes + count > self._most:
-            self._backlogs.append(_Batch())
-        return self._backlogs[-1]
 
     def _pace(self, fixes: int, took_s: float) -> None:
         """Let the next commits of backlogs be as long as what just went in AIM_S."""
@@ -137,8 +153,9 @@ class Committer:
         began_s = self._clock.steady_s()
         try:
             outcomes = await self._store.append(parts)
-            for part, codes in zip(batch.parts.values(), outcomes, strict=True):
-                _answer(part, codes.tobytes())
+        except asyncio.CancelledError:
+            self._refuse(batch, _stopping())
+            raise
         except Refusal as refusal:
             self._refuse(batch, refusal)
         except Exception:
@@ -149,14 +166,17 @@ class Committer:
             COMMIT_FIXES.observe(batch.fixes)
             COMMIT_SECONDS.observe(took_s)
             self._pace(batch.fixes, took_s)
+            told = list(zip(batch.parts.values(), outcomes, strict=True))
             self._forget(batch)
+            for part, codes in told:
+                _answer(part, codes.tobytes())
 
     def _refuse(self, batch: _Batch, refusal: Refusal) -> None:
-        for part in batch.parts.values():
-            for waiter in part.waiters:
-                if not waiter.done():
-                    waiter.set_exception(_copy(refusal))
+        parts = batch.parts
         self._forget(batch)
+        for part in parts.values():
+            for tell in part.tells:
+                _say(tell, _copy(refusal))
 
     def _forget(self, batch: _Batch) -> None:
         self._waiting_fixes -= batch.fixes
@@ -164,16 +184,31 @@ class Committer:
         batch.parts = {}
 
 
+async def _until_gathered(batch: _Batch) -> None:
+    """Let a backlog's commit grow to LEAST_COMMIT_FIXES for as long as each turn of the event loop adds to it."""
+    before = 0
+    while before < batch.fixes < LEAST_COMMIT_FIXES:
+        before = batch.fixes
+        await asyncio.sleep(0)
+
+
 def _answer(part: _Part, codes: bytes) -> None:
     start = 0
-    for end, waiter in zip(part.ends, part.waiters, strict=True):
-        if not waiter.done():  # whoever asked may have gone away
-            waiter.set_result(codes[start:end])
+    for end, tell in zip(part.ends, part.tells, strict=True):
+        _say(tell, codes[start:end])
         start = end
 
 
+def _say(tell: Tell, said: bytes | Refusal) -> None:
+    """Whatever goes wrong with one answer is no matter of the others'."""
+    try:
+        tell(said)
+    except Exception:
+        _log.exception("an answer could not be given")
+
+
 def _copy(refusal: Refusal) -> Refusal:
-    """One exception for each waiter, all UNAVAILABLE: each gets a traceback of its own."""
+    """One exception for each, all UNAVAILABLE: each gets a traceback of its own."""
     return Refusal(Kind.UNAVAILABLE, refusal.message, retry_after_s=refusal.retry_after_s or RETRY_AFTER_S)
 
 

@@ -36,7 +36,6 @@ NO_DEVICE_ID: Final = "no_device_id"
 UNKNOWN_DEVICE: Final = "unknown_device"
 OWN_KEY_NEEDED: Final = "own_key_needed"
 OTHER_ORG: Final = "other_org"
-KEPT_PASSAGES: Final = 4096  # 1 MB: who replays asks again at once, and a large fleet's devices each have one look
 REASONS: Final = (
     NO_KEY,
     UNKNOWN_KEY,
@@ -84,6 +83,15 @@ class Unwelcome(Refusal):
         self.org = org
 
 
+class Newcomer(Exception):
+    """A device that its org has never met and wants to: `Door.welcome` registers it."""
+
+    def __init__(self, org: OrgId, device_id: str) -> None:
+        super().__init__(device_id)
+        self.org = org
+        self.device_id = device_id
+
+
 class Door:
     """Lets devices in, and remembers who knocked in vain."""
 
@@ -92,8 +100,6 @@ class Door:
         self._knocks = knocks
         self._register = register
         self._clock = clock
-        self._passed: dict[tuple[str, bytes], Passage] = {}
-        self._passed_rev = 0
 
     def check_key(self, protocol: str, sender: Sender) -> None:
         """Raise Unwelcome, after noting the knock, unless the key outside the body is some device's or org's.
@@ -106,21 +112,34 @@ class Door:
         self._note(protocol, Claim(), sender, refusal)
         raise refusal
 
-    async def enter(self, protocol: str, claim: Claim, sender: Sender) -> Passage:
-        """The device that speaks. Raises Unwelcome, after noting the knock.
+    async def welcome(self, protocol: str, claim: Claim, sender: Sender) -> Passage:
+        """As `enter`; a newcomer is registered first, which waits for the store and may meet its UNAVAILABLE."""
+        try:
+            return self.enter(protocol, claim, sender)
+        except Newcomer as newcomer:
+            try:
+                await self._enrol(newcomer, protocol)
+            except Unwelcome as refusal:
+                self._note(protocol, claim, sender, refusal)
+                raise
+        try:
+            return self.enter(protocol, claim, sender)
+        except Newcomer:
+            raise _registering("The device is being registered.") from None
 
-        The key from outside the body counts before the one in it. A device that registers itself may have to
-        wait for the store, and may meet its UNAVAILABLE.
+    def enter(self, protocol: str, claim: Claim, sender: Sender) -> Passage:
+        """The device that speaks. Raises Unwelcome, after noting the knock; Newcomer.
+
+        The key from outside the body counts before the one in it.
         """
         key = sender.key or claim.key
-        if self._passed_rev != self._directory.rev:
-            self._passed, self._passed_rev = {}, self._directory.rev
-        passage = self._passed.get((protocol, digest(key))) if key else None
-        if passage is not None:
-            return passage
+        if key:
+            plain = self._directory.devices.find_plain(digest(key), protocol)
+            if plain is not None and self._directory.assets.org_of(plain[1]) == plain[0]:
+                return Passage(*plain)
         try:
             if key:
-                return await self._enter_by_key(protocol, claim, key)
+                return self._enter_by_key(protocol, claim, key)
             return self._enter_by_id(protocol, claim, sender)
         except Unwelcome as refusal:
             self._note(protocol, claim, sender, refusal)
@@ -148,32 +167,25 @@ class Door:
     def _find_by_hash(self, key_hash: bytes) -> Entity[Device] | Entity[Org] | None:
         return self._directory.devices.find_by_key(key_hash) or self._directory.orgs.find_by_enrolment(key_hash)
 
-    async def _enter_by_key(self, protocol: str, claim: Claim, key: str) -> Passage:
+    def _enter_by_key(self, protocol: str, claim: Claim, key: str) -> Passage:
         holder = self._find_holder(key)
         if holder is None:
             raise _unknown_key()
         if not _is_device(holder):
-            return await self._enter_by_enrolment(protocol, claim, OrgId(holder.id))
+            return self._enter_by_enrolment(protocol, claim, OrgId(holder.id))
         if not holder.body.is_forwarder:
-            return self._remember(protocol, key, self._pass(protocol, holder))
+            return self._pass(protocol, holder)
         _check(protocol, holder)
         device = self._find_claimed(holder.org, claim)
         if device is None:
-            device = await self._welcome(protocol, claim, holder.org)
+            raise self._stranger(claim, holder.org)
         return self._pass(protocol, device, checks_protocol=False)
 
-    def _remember(self, protocol: str, key: str, passage: Passage) -> Passage:
-        """Let the same key in without a look at the catalogue, for as long as nothing in it changes."""
-        if len(self._passed) >= KEPT_PASSAGES:
-            self._passed = {}
-        self._passed[protocol, digest(key)] = passage
-        return passage
-
-    async def _enter_by_enrolment(self, protocol: str, claim: Claim, org: OrgId) -> Passage:
+    def _enter_by_enrolment(self, protocol: str, claim: Claim, org: OrgId) -> Passage:
         """An org's enrolment key goes on speaking for the devices that came with it, and for no others."""
         device = self._find_claimed(org, claim)
         if device is None:
-            device = await self._welcome(protocol, claim, org)
+            raise self._stranger(claim, org)
         if device.body.key_hash:
             raise Unwelcome(OWN_KEY_NEEDED, f"Device {claim.device!r} has a key of its own: send that.", org=org)
         return self._pass(protocol, device)
@@ -194,22 +206,21 @@ class Door:
             raise Unwelcome(NO_DEVICE_ID, "This key speaks for many devices: say which one, by its id.", org=org)
         return self._directory.devices.find_by_device_id(org, claim.device)
 
-    async def _welcome(self, protocol: str, claim: Claim, org: OrgId) -> Entity[Device]:
-        """Register a device that its org has never met, where the org wants that."""
+    def _stranger(self, claim: Claim, org: OrgId) -> Newcomer | Unwelcome:
+        """What a device is that its org has never met."""
         device_id = claim.device or ""
         known: Entity[Org] | None = self._directory.orgs.find_org(org)
         if known is None or not known.body.self_registration or len(device_id) > MAX_DEVICE_ID:
-            raise Unwelcome(UNKNOWN_DEVICE, f"Device {device_id[:MAX_DEVICE_ID]!r} is not known here.", org=org)
+            return Unwelcome(UNKNOWN_DEVICE, f"Device {device_id[:MAX_DEVICE_ID]!r} is not known here.", org=org)
+        return Newcomer(org, device_id)
+
+    async def _enrol(self, newcomer: Newcomer, protocol: str) -> None:
         try:
-            await self._register(org, device_id, protocol)
+            await self._register(newcomer.org, newcomer.device_id, protocol)
         except Refusal as refusal:
             if refusal.kind in {Kind.UNAVAILABLE, Kind.CONFLICT}:  # both pass: the device may come again
                 raise _registering(refusal.message) from refusal
-            raise Unwelcome(UNKNOWN_DEVICE, refusal.message, org=org) from refusal
-        device = self._directory.devices.find_by_device_id(org, device_id)
-        if device is None:
-            raise _registering("The device is being registered.")
-        return device
+            raise Unwelcome(UNKNOWN_DEVICE, refusal.message, org=newcomer.org) from refusal
 
     def _pass(self, protocol: str, device: Entity[Device], *, checks_protocol: bool = True) -> Passage:
         _check(protocol if checks_protocol else device.body.protocol, device)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from prometheus_client import Counter
 
 from odograph.clock import Clock
+from odograph.errors import Refusal
 from odograph.ingest.admit import admit
 from odograph.ingest.committer import Committer
 from odograph.ingest.door import OTHER_ORG, Door, Passage, Sender, Unwelcome
@@ -19,6 +21,9 @@ from odograph.store.base import Outcome
 from odograph.telemetry import FIXES, FIXES_MARKED, FIXES_REJECTED, GAPS
 
 SAME_TIME_DIFFERENT: Final = "same_time_different"
+
+Tell = Callable[[Sequence[Taken] | Refusal], None]
+"""Hears one Taken per delivery, in order, once all of them are on disk; or UNAVAILABLE: nothing could be stored."""
 
 _KNOWN: Final = bytes([Outcome.KNOWN])
 _DIFFERENT: Final = bytes([Outcome.SAME_TIME_DIFFERENT])
@@ -66,25 +71,45 @@ class Intake:
 
     async def greet(self, protocol: str, claim: Claim, sender: Sender) -> None:
         """Raise Unwelcome unless the device may come in now."""
-        await self._door.enter(protocol, claim, sender)
+        await self._door.welcome(protocol, claim, sender)
 
-    async def take(self, protocol: str, deliveries: Sequence[Delivery], sender: Sender) -> list[Taken]:
-        """Let in, admit and commit; one Taken per delivery, in order, once all of them are on disk.
+    async def take(self, protocol: str, deliveries: Sequence[Delivery], sender: Sender) -> Sequence[Taken]:
+        """Let in, newcomers too, admit and commit; one Taken per delivery, in order, once all of them are on disk.
 
         Raises Unwelcome when none of the deliveries is let in, UNAVAILABLE when nothing could be stored.
         Of several deliveries, those that are not let in have all their reports rejected with the door's
         reason, so that one unknown device does not hold up the others that a forwarder speaks for.
         """
+        passages: list[Passage | Unwelcome] = []
+        for delivery in deliveries:
+            try:
+                passages.append(await self._door.welcome(protocol, delivery.claim, sender))
+            except Unwelcome as refusal:
+                passages.append(refusal)
+        told: asyncio.Future[Sequence[Taken]] = asyncio.get_running_loop().create_future()
+        self._offer(protocol, deliveries, passages, partial(_settle, told))
+        return await told
+
+    def offer(self, protocol: str, delivery: Delivery, sender: Sender, tell: Tell) -> None:
+        """Let in, admit and commit one delivery without waiting for anything; `tell` hears what became of it.
+
+        Raises Unwelcome when it is not let in, UNAVAILABLE when nothing can be stored now, and Newcomer, before
+        anything is done, where only `take` can help.
+        """
+        passage = self._door.enter(protocol, delivery.claim, sender)
+        self._offer(protocol, (delivery,), (passage,), tell)
+
+    def _offer(
+        self, protocol: str, deliveries: Sequence[Delivery], passages: Sequence[Passage | Unwelcome], tell: Tell
+    ) -> None:
         rows = bytearray()
         org: OrgId | None = None
         shares: list[_Share] = []
         unwelcome: Unwelcome | None = None
-        for delivery in deliveries:
-            try:
-                passage = await self._door.enter(protocol, delivery.claim, sender)
-            except Unwelcome as refusal:
-                unwelcome = unwelcome or refusal
-                shares.append(_turned_away(delivery, refusal.reason))
+        for delivery, passage in zip(deliveries, passages, strict=True):
+            if isinstance(passage, Unwelcome):
+                unwelcome = unwelcome or passage
+                shares.append(_turned_away(delivery, passage.reason))
                 continue
             org = org or passage.org
             if passage.org == org:
@@ -93,11 +118,18 @@ class Intake:
                 shares.append(_turned_away(delivery, OTHER_ORG))
         if unwelcome is not None and org is None:
             raise unwelcome
-        outcomes = b""
-        if rows and org is not None:
-            outcomes = await self._committer.submit(org, rows)
+
+        def committed(outcomes: bytes | Refusal) -> None:
+            if isinstance(outcomes, Refusal):
+                tell(outcomes)
+                return
             _count_marks(rows, outcomes)
-        return self._tell(protocol, deliveries, shares, outcomes)
+            tell(self._tell(protocol, deliveries, shares, outcomes))
+
+        if rows and org is not None:
+            self._committer.submit(org, rows, committed)
+        else:
+            tell(self._tell(protocol, deliveries, shares, b""))
 
     def _admit(self, rows: bytearray, passage: Passage, delivery: Delivery) -> _Share:
         now_ms = self._clock.now_ms()
@@ -159,6 +191,15 @@ def _count_marks(rows: bytearray, outcomes: bytes) -> None:
         stored = [mark for mark, code in zip(marks, outcomes, strict=True) if mark and code == Outcome.STORED]
         for bit, name in MARK_NAMES.items():
             FIXES_MARKED.labels(name).inc(sum(1 for mark in stored if mark & bit))
+
+
+def _settle(told: asyncio.Future[Sequence[Taken]], said: Sequence[Taken] | Refusal) -> None:
+    if told.done():  # whoever asked has gone away
+        return
+    if isinstance(said, Refusal):
+        told.set_exception(said)
+    else:
+        told.set_result(said)
 
 
 def _turned_away(delivery: Delivery, reason: str) -> _Share:

@@ -12,11 +12,12 @@ import numpy as np
 from odograph.live.compact import Hints, Many
 from odograph.live.entity import Entity
 from odograph.model.catalog import Device
-from odograph.model.ids import AssetId, OrgId
+from odograph.model.ids import AssetId, OrgId, RecordId
 from odograph.store.base import Record
 
 HASH_SIZE: Final = 32
 NO_KEY: Final = bytes(HASH_SIZE)
+_NONE: Final = 0  # the place of None among the protocols: its key alone says nothing
 
 
 class _Packed(Device, frozen=True, array_like=True):
@@ -34,16 +35,20 @@ class Devices(Many[Device]):
         super().__init__(Device)
         self._hashes = bytearray()
         self._assets = array("q")
+        self._speaks = bytearray()  # an index of _protocols
+        self._protocols: list[str | None] = [None, ""]
         self._keys = Hints()
         self._names = Hints()
 
     def _link(self, slot: int, record: Record, body: Device) -> None:
         if slot == len(self._assets):
             self._assets.append(0)
+            self._speaks.append(_NONE)
             self._hashes.extend(NO_KEY)
         key_hash = bytes.fromhex(body.key_hash) or NO_KEY
         self._hashes[slot * HASH_SIZE : (slot + 1) * HASH_SIZE] = key_hash
         self._assets[slot] = body.asset_id
+        self._speaks[slot] = self._spoken(body)
         bare = msgspec.structs.replace(body, key_hash="")
         packed = _packer.encode(_Packed(*msgspec.structs.astuple(bare)))
         self._shelf.fill(slot, record.org, record.rev, packed)
@@ -55,10 +60,18 @@ class Devices(Many[Device]):
     def _unlink(self, slot: int) -> None:
         body = self._body(slot)
         self._assets[slot] = 0
+        self._speaks[slot] = _NONE
         if body.key_hash:
             self._keys.drop(_key_code(self._hash(slot)), slot)
         if body.device_id:
             self._names.drop(_name_code(body.device_id), slot)
+
+    def _spoken(self, body: Device) -> int:
+        if not body.is_enabled or body.is_forwarder:
+            return _NONE
+        if body.protocol not in self._protocols:
+            self._protocols.append(body.protocol)
+        return self._protocols.index(body.protocol)
 
     def _hash(self, slot: int) -> bytes:
         return bytes(self._hashes[slot * HASH_SIZE : (slot + 1) * HASH_SIZE])
@@ -79,6 +92,18 @@ class Devices(Many[Device]):
         for slot in self._keys.find(_key_code(key_hash)):
             if hmac.compare_digest(self._hash(slot), key_hash):
                 return self._entity(slot)
+        return None
+
+    def find_plain(self, key_hash: bytes, protocol: str) -> tuple[OrgId, AssetId, RecordId] | None:
+        """Whose key it is, on which asset, if a look at columns is enough to say so; None asks for a closer look.
+
+        It is where the device is enabled, speaks this protocol or any, and speaks for itself alone.
+        """
+        for slot in self._keys.find(_key_code(key_hash)):
+            speaks = self._protocols[self._speaks[slot]]
+            if speaks in {"", protocol} and hmac.compare_digest(self._hash(slot), key_hash):
+                shelf = self._shelf
+                return OrgId(shelf.orgs[slot]), AssetId(self._assets[slot]), RecordId(shelf.ids[slot])
         return None
 
     def list_by_device_id(self, device_id: str) -> list[Entity[Device]]:

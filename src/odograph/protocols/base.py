@@ -23,8 +23,7 @@ class Claim(NamedTuple):
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """Reports of one device, in the order in which it sent them.
 
     `first_number` counts them in the device's own log, so that a gap can be known; None if it doesn't count.
@@ -35,8 +34,7 @@ class Delivery:
     first_number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What became of one Delivery once everything that could be stored was on disk.
 
     `rejected` holds (index, reason) of reports that can never be stored: sending them again is useless.

@@ -1,13 +1,22 @@
-"""Calls an ASGI application as an HTTP server would, piece by piece, and reads what it answers."""
+"""A device's side of HTTP: requests over a connection that is in memory, or handed to an ASGI application."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
+from urllib.parse import quote
 
+from uvicorn import Config
+from uvicorn.server import ServerState
+
+from odograph.ingest.connection import DeviceConnection
+from odograph.ingest.http import IngestHttp
 from odograph.protocols.base import HttpRequest
 from odograph.telemetry import App
+
+LIMIT_S = 20.0
 
 
 class Heard(NamedTuple):
@@ -27,8 +36,101 @@ class Heard(NamedTuple):
         return message
 
 
+class Wire:
+    """The server's end of a connection: what it wrote, and whether it reads and is open."""
+
+    def __init__(self, address: str) -> None:
+        self.written = bytearray()
+        self.is_closed = self.is_paused = False
+        self._address = address
+        self._moved = asyncio.Event()
+
+    def write(self, data: bytes) -> None:
+        assert not self.is_closed
+        self.written += data
+        self._moved.set()
+
+    def writelines(self, pieces: Sequence[bytes]) -> None:
+        self.write(b"".join(pieces))
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._moved.set()
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return {"peername": (self._address, 50_000), "sockname": ("127.0.0.1", 80)}.get(name, default)
+
+    async def answer(self, method: str = "GET") -> Heard:
+        """The next whole answer, taken off the wire; status 0 when the connection ends before it."""
+        while (heard := self._cut(method)) is None:
+            if self.is_closed:
+                return Heard(0, {}, b"")
+            self._moved.clear()
+            await asyncio.wait_for(self._moved.wait(), LIMIT_S)
+        return heard
+
+    def _cut(self, method: str) -> Heard | None:
+        head, end, rest = bytes(self.written).partition(b"\r\n\r\n")
+        if not end:
+            return None
+        status, *lines = head.decode("latin-1").split("\r\n")
+        pairs = [line.split(": ", 1) for line in lines]
+        headers = dict(cast("list[tuple[str, str]]", pairs))
+        assert len(headers) == len(pairs), "a header came twice"
+        size = 0 if method == "HEAD" else int(headers["content-length"])
+        if len(rest) < size:
+            return None
+        del self.written[: len(head) + 4 + size]
+        return Heard(int(status.split()[1]), headers, rest[:size])
+
+
+class Server:
+    """What devices connect to: ingest, and beside it any application."""
+
+    def __init__(self, ingest: IngestHttp, app: App | None = None, **options: Any) -> None:
+        self._ingest = ingest
+        self._config = Config(
+            cast("Any", app or ingest), ws="none", lifespan="off", log_config=None, access_log=False, **options
+        )
+        self._config.load()
+        self.state = ServerState()
+
+    def connect(self, address: str = "203.0.113.9") -> tuple[DeviceConnection, Wire]:
+        """A new connection from there."""
+        wire = Wire(address)
+        connection = DeviceConnection(
+            self._ingest,
+            config=self._config,
+            server_state=self.state,
+            app_state={},
+            _loop=asyncio.get_running_loop(),
+        )
+        connection.connection_made(cast("asyncio.Transport", wire))
+        return connection, wire
+
+
+def head_of(request: HttpRequest, headers: Mapping[str, str]) -> bytes:
+    """What comes before the body."""
+    target = quote(request.path, safe="/%") + (f"?{request.query}" if request.query else "")
+    lines = [
+        f"{request.method} {target} HTTP/1.1",
+        "host: test",
+        *(f"{name}: {text}" for name, text in headers.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
 async def call(
-    app: App,
+    app: App | Server,
     request: HttpRequest,
     *,
     headers: Mapping[str, str] | None = None,
@@ -41,6 +143,38 @@ async def call(
     sent = dict(request.headers) | dict(headers or {})
     if pieces is None and request.body:
         sent.setdefault("content-length", str(len(request.body)))
+    speak = _over_connection if isinstance(app, Server) else _to_application
+    return await speak(cast("Any", app), request, sent, parts, address, is_cut_off=is_cut_off)
+
+
+async def _over_connection(
+    server: Server,
+    request: HttpRequest,
+    sent: dict[str, str],
+    parts: list[bytes],
+    address: str,
+    *,
+    is_cut_off: bool,
+) -> Heard:
+    connection, wire = server.connect(address)
+    is_chunked = bool(any(parts) or is_cut_off) and "content-length" not in sent
+    if is_chunked:
+        sent = sent | {"transfer-encoding": "chunked"}
+    connection.data_received(head_of(request, sent))
+    for part in filter(None, parts):
+        if not wire.is_closed:
+            connection.data_received(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
+    if is_chunked and not is_cut_off and not wire.is_closed:
+        connection.data_received(b"0\r\n\r\n")
+    if is_cut_off:
+        wire.close()
+        connection.connection_lost(None)
+    return await wire.answer(request.method)
+
+
+async def _to_application(
+    app: App, request: HttpRequest, sent: dict[str, str], parts: list[bytes], address: str, *, is_cut_off: bool
+) -> Heard:
     messages: list[dict[str, Any]] = [
         {"type": "http.request", "body": part, "more_body": is_cut_off or index < len(parts) - 1}
         for index, part in enumerate(parts)

@@ -60,7 +60,7 @@ class House:
 
     async def refusal(self, claim, sender=NOBODY, protocol="osmand"):
         with pytest.raises(Unwelcome) as refused:
-            await self.door.enter(protocol, claim, sender)
+            await self.door.welcome(protocol, claim, sender)
         return refused.value
 
 
@@ -72,15 +72,15 @@ def house():
 async def test_a_key_lets_its_device_in_wherever_it_stands(house):
     house.device(21, key="k1", asset_id=2)
     expected = Passage(ORG, AssetId(2), RecordId(21))
-    assert await house.door.enter("osmand", Claim(), Sender("::1", "k1")) == expected
-    assert await house.door.enter("osmand", Claim(key="k1"), NOBODY) == expected
-    assert await house.door.enter("osmand", Claim(device="any name", key="other"), Sender("", "k1")) == expected
+    assert await house.door.welcome("osmand", Claim(), Sender("::1", "k1")) == expected
+    assert await house.door.welcome("osmand", Claim(key="k1"), NOBODY) == expected
+    assert await house.door.welcome("osmand", Claim(device="any name", key="other"), Sender("", "k1")) == expected
     assert house.noted() == []
 
 
 async def test_a_key_typed_by_hand_is_understood(house):
     house.device(21, key="0123-4567-89ab-cdef-ghjk-mnpq-rstv")
-    assert await house.door.enter("osmand", Claim(), Sender("", "O1234567 89ABCDEFGHJKMNPQRSTV"))
+    assert await house.door.welcome("osmand", Claim(), Sender("", "O1234567 89ABCDEFGHJKMNPQRSTV"))
 
 
 async def test_no_key_and_a_wrong_key_are_unauthenticated_and_remembered(house):
@@ -103,20 +103,20 @@ async def test_a_disabled_device_is_forbidden_at_once_and_let_in_when_enabled_ag
     refusal = await house.refusal(Claim(), Sender("::1", "k1"))
     assert (refusal.kind, refusal.reason) == (Kind.FORBIDDEN, doors.DISABLED)
     house.device(21, key="k1")
-    assert await house.door.enter("osmand", Claim(), Sender("::1", "k1"))
+    assert await house.door.welcome("osmand", Claim(), Sender("::1", "k1"))
 
 
 async def test_a_replaced_key_opens_no_more(house):
     house.device(21, key="k1")
     house.device(21, key="k2")
     assert (await house.refusal(Claim(), Sender("::1", "k1"))).reason == doors.UNKNOWN_KEY
-    assert await house.door.enter("osmand", Claim(), Sender("::1", "k2"))
+    assert await house.door.welcome("osmand", Claim(), Sender("::1", "k2"))
 
 
 async def test_a_device_bound_to_a_protocol_speaks_no_other(house):
     house.device(21, key="k1", protocol="owntracks")
     assert (await house.refusal(Claim(), Sender("::1", "k1"))).reason == doors.OTHER_PROTOCOL
-    assert await house.door.enter("owntracks", Claim(), Sender("::1", "k1"))
+    assert await house.door.welcome("owntracks", Claim(), Sender("::1", "k1"))
 
 
 @pytest.mark.parametrize("asset_id", [0, 999, 31])
@@ -152,7 +152,7 @@ async def test_knowing_an_id_is_not_enough(house):
 async def test_an_id_is_enough_from_the_network_it_is_bound_to(house, address, is_in):
     house.device(21, device_id="352", networks=("10.1.0.0/16", "2001:db8::/32"))
     if is_in:
-        assert (await house.door.enter("teltonika", Claim("352"), Sender(address))).device == 21
+        assert (await house.door.welcome("teltonika", Claim("352"), Sender(address))).device == 21
     else:
         refusal = await house.refusal(Claim("352"), Sender(address))
         assert (refusal.kind, refusal.reason) == (Kind.UNAUTHENTICATED, doors.OTHER_NETWORK)
@@ -160,7 +160,7 @@ async def test_an_id_is_enough_from_the_network_it_is_bound_to(house, address, i
 
 async def test_an_id_alone_is_enough_where_the_operator_says_so(house):
     house.device(21, device_id="352", trust_id=True)
-    assert (await house.door.enter("teltonika", Claim("352"), NOBODY)).device == 21
+    assert (await house.door.welcome("teltonika", Claim("352"), NOBODY)).device == 21
 
 
 async def test_one_id_trusted_in_two_orgs_lets_nobody_in(house):
@@ -168,7 +168,7 @@ async def test_one_id_trusted_in_two_orgs_lets_nobody_in(house):
     house.device(21, device_id="352", trust_id=True)
     house.device(22, org=OTHER, device_id="352", networks=("203.0.113.0/24",), asset_id=31)
     assert (await house.refusal(Claim("352"))).reason == doors.AMBIGUOUS_ID
-    assert (await house.door.enter("teltonika", Claim("352"), Sender("192.0.2.1"))).org == ORG
+    assert (await house.door.welcome("teltonika", Claim("352"), Sender("192.0.2.1"))).org == ORG
 
 
 async def test_a_forwarder_delivers_for_the_devices_of_its_org_and_of_no_other(house):
@@ -178,7 +178,7 @@ async def test_a_forwarder_delivers_for_the_devices_of_its_org_and_of_no_other(h
     house.device(23, device_id="b", key="own", is_enabled=False)
     house.device(24, org=OTHER, device_id="c", asset_id=31)
     forwarder = Sender("::1", "fw")
-    assert (await house.door.enter("traccar", Claim("a"), forwarder)) == Passage(ORG, AssetId(3), RecordId(22))
+    assert (await house.door.welcome("traccar", Claim("a"), forwarder)) == Passage(ORG, AssetId(3), RecordId(22))
     reasons = [
         (await house.refusal(Claim(device), forwarder, "traccar")).reason for device in ("b", "c", "d", None)
     ]
@@ -197,8 +197,8 @@ async def test_unknown_devices_register_themselves_where_the_org_wants_it(house)
     sender = Sender("::1", "enrol")
     on = Org(name="one", created_ms=1, self_registration=True, enrolment_hash=hex_digest("enrol"))
     house.put(INSTALL, 1, on)
-    assert await house.door.enter("osmand", Claim("new"), sender) == Passage(ORG, AssetId(5), RecordId(500))
-    assert await house.door.enter("osmand", Claim("new"), sender) == Passage(ORG, AssetId(5), RecordId(500))
+    assert await house.door.welcome("osmand", Claim("new"), sender) == Passage(ORG, AssetId(5), RecordId(500))
+    assert await house.door.welcome("osmand", Claim("new"), sender) == Passage(ORG, AssetId(5), RecordId(500))
     assert house.registered == [(ORG, "new", "osmand")]
     house.device(21, key="own", device_id="old")
     assert (await house.refusal(Claim("old"), sender)).reason == doors.OWN_KEY_NEEDED
@@ -210,15 +210,26 @@ async def test_unknown_devices_register_themselves_where_the_org_wants_it(house)
 async def test_a_forwarder_registers_too_where_the_org_wants_it(house):
     house.put(INSTALL, 1, Org(name="one", created_ms=1, self_registration=True))
     house.device(21, key="fw", is_forwarder=True, asset_id=0)
-    assert (await house.door.enter("traccar", Claim("new"), Sender("::1", "fw"))).device == 500
+    assert (await house.door.welcome("traccar", Claim("new"), Sender("::1", "fw"))).device == 500
 
 
 async def test_a_registration_that_is_not_visible_yet_asks_to_come_again(house):
     house.knows_newcomers = False
     house.put(INSTALL, 1, Org(name="one", created_ms=1, self_registration=True, enrolment_hash=hex_digest("enrol")))
     with pytest.raises(Refusal) as refused:
-        await house.door.enter("osmand", Claim("new"), Sender("::1", "enrol"))
+        await house.door.welcome("osmand", Claim("new"), Sender("::1", "enrol"))
     assert refused.value.kind is Kind.UNAVAILABLE
+
+
+async def test_who_is_known_enters_without_waiting_and_a_newcomer_is_told_apart(house):
+    house.put(INSTALL, 1, Org(name="one", created_ms=1, self_registration=True, enrolment_hash=hex_digest("enrol")))
+    house.device(21, key="k1")
+    assert house.door.enter("osmand", Claim(), Sender("::1", "k1")).device == 21
+    with pytest.raises(doors.Newcomer) as newcomer:
+        house.door.enter("osmand", Claim("new"), Sender("::1", "enrol"))
+    assert (newcomer.value.org, newcomer.value.device_id) == (ORG, "new")
+    assert house.registered == []
+    assert house.noted() == []
 
 
 async def test_a_key_can_be_checked_without_a_device(house):

@@ -8,10 +8,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -26,11 +25,48 @@ CLOSE_S: Final = 30.0
 RETRY_S: Final = 0.05
 LONGEST_RETRY_S: Final = 5.0
 MAX_WAITING_BYTES: Final = 64 << 20  # requests sent and not answered
-READ_AHEAD_BYTES: Final = 4 << 20
 _log = logging.getLogger(__name__)
 
 Answer = tuple[wire.Reply, bytes]
-Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class _Line(asyncio.Protocol):
+    """One connection to the writer. What comes is handed on in the step that reads it: a turn of the loop less."""
+
+    def __init__(self, on_reply: Callable[[wire.Reply, bytes], None]) -> None:
+        self._on_reply = on_reply
+        self._received = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ours to write to."""
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on each reply that is whole."""
+        self._received += data
+        try:
+            for head, body in wire.cut_frames(self._received):
+                self._on_reply(wire.reply_decoder.decode(head), body)
+        except (ValueError, msgspec.MsgspecError):
+            _log.exception("the writer speaks in tongues")
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why makes no difference
+        """It is over."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def send(self, request: wire.Request, *body: bytes) -> None:
+        """Send one request."""
+        assert self._transport is not None
+        self._transport.writelines(wire.frame(request, *body))
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
 
 
 class WriterLink:
@@ -55,19 +91,19 @@ class WriterLink:
         self._waiting: dict[int, tuple[asyncio.Future[Answer], int]] = {}
         self._waiting_bytes = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._stream: asyncio.StreamWriter | None = None
+        self._line: _Line | None = None
+        self._greeted: asyncio.Future[Answer] | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Connect; UNAVAILABLE says why not."""
-        streams = await self._connect()
-        self._stream = streams[1]
-        self._task = asyncio.create_task(self._run(streams))
+        self._line = await self._connect()
+        self._task = asyncio.create_task(self._run(self._line))
 
     async def ask(self, make: Callable[[int], wire.Request], *body: bytes) -> Answer:
         """Send the request made with a number, and wait for its answer. Raises what the writer refuses with."""
         size = sum(len(piece) for piece in body)
-        if self._stream is None:
+        if self._line is None:
             raise unavailable("The store's writer is being started. Send this again.", retry_after_s=1)
         if self._waiting and self._waiting_bytes + size > MAX_WAITING_BYTES:
             raise unavailable("Too much waits to be stored. Send this again later.")
@@ -75,7 +111,7 @@ class WriterLink:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = (future, size)
         self._waiting_bytes += size
-        self._stream.writelines(wire.frame(make(number), *body))
+        self._line.send(make(number), *body)
         answer = await future
         if isinstance(answer[0], wire.Refused):
             raise answer[0].refusal()
@@ -91,31 +127,28 @@ class WriterLink:
 
     # -- keeping it up
 
-    async def _run(self, streams: Streams) -> None:
+    async def _run(self, line: _Line) -> None:
         try:
             while True:
-                with suppress(asyncio.IncompleteReadError, ConnectionError):
-                    await self._receive(streams[0])
+                await line.ended
                 self._let_go(unavailable("The store's writer went away. Send this again.", retry_after_s=1))
                 _log.error("the writer went away")
-                streams = await self._reconnect()
-                self._stream = streams[1]
+                self._line = line = await self._reconnect()
                 self._on_gap()
         finally:
             self._let_go(unavailable("The store is closed."))
 
-    async def _receive(self, reader: asyncio.StreamReader) -> None:
-        while True:
-            reply, body = await _read_frame(reader)
-            match reply:
-                case wire.Push():
-                    self._on_push(reply, body)
-                case wire.Behind():
-                    self._on_gap()
-                case wire.Welcome():
-                    pass
-                case _:
-                    self._answer(reply.request, (reply, body))
+    def _take(self, reply: wire.Reply, body: bytes) -> None:
+        match reply:
+            case wire.Push():
+                self._on_push(reply, body)
+            case wire.Behind():
+                self._on_gap()
+            case wire.Welcome() | wire.Refused(request=0):
+                if self._greeted is not None and not self._greeted.done():
+                    self._greeted.set_result((reply, body))
+            case _:
+                self._answer(reply.request, (reply, body))
 
     def _answer(self, number: int, answer: Answer) -> None:
         future, size = self._waiting.pop(number)
@@ -125,13 +158,13 @@ class WriterLink:
 
     def _let_go(self, refusal: Refusal) -> None:
         """The line is down: nobody knows what became of the requests on it."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        if self._line is not None:
+            self._line.close()
+            self._line = None
         for number in list(self._waiting):
             self._answer(number, (wire.Refused.of(number, refusal), b""))
 
-    async def _reconnect(self) -> Streams:
+    async def _reconnect(self) -> _Line:
         retry_s = RETRY_S
         while True:
             try:
@@ -143,7 +176,7 @@ class WriterLink:
 
     # -- connecting
 
-    async def _connect(self) -> Streams:
+    async def _connect(self) -> _Line:
         """To the writer that runs, else to one that is started for it. UNAVAILABLE."""
         loop = asyncio.get_running_loop()
         begin_s = loop.time()
@@ -151,7 +184,7 @@ class WriterLink:
             refusal: Refusal
             try:
                 return await self._greet()
-            except (FileNotFoundError, ConnectionError, asyncio.IncompleteReadError):
+            except (FileNotFoundError, ConnectionError):
                 patience_s = OPEN_S
                 try:
                     await self._start()
@@ -166,18 +199,25 @@ class WriterLink:
                 raise refusal
             await asyncio.sleep(RETRY_S)
 
-    async def _greet(self) -> Streams:
+    async def _greet(self) -> _Line:
+        loop = asyncio.get_running_loop()
         with short_path(self._directory, WRITER_SOCKET) as address:
-            reader, writer = await asyncio.open_unix_connection(address, limit=READ_AHEAD_BYTES)
+            _, line = await loop.create_unix_connection(lambda: _Line(self._take), address)
+        self._greeted = loop.create_future()
         try:
-            writer.writelines(wire.frame(wire.Hello(os.getpid(), is_store=True)))
-            reply, _ = await _read_frame(reader)
+            line.send(wire.Hello(os.getpid(), is_store=True))
+            await asyncio.wait((self._greeted, line.ended), return_when=asyncio.FIRST_COMPLETED)
+            if not self._greeted.done():
+                raise ConnectionResetError("the writer went away")
+            reply, _ = self._greeted.result()
             if isinstance(reply, wire.Refused):
                 raise reply.refusal()
         except BaseException:
-            writer.close()
+            line.close()
             raise
-        return reader, writer
+        finally:
+            self._greeted = None
+        return line
 
     async def _start(self) -> None:
         """Start the writer and wait until it listens. CONFLICT: another one has the directory."""
@@ -190,12 +230,6 @@ class WriterLink:
             raise unavailable(f"The store's writer ended with {code} before it was ready.")
         if isinstance(line, wire.Refused):
             raise line.refusal()
-
-
-async def _read_frame(reader: asyncio.StreamReader) -> Answer:
-    head, body = wire.LENGTHS.unpack(await reader.readexactly(wire.LENGTHS.size))
-    packed = await reader.readexactly(head)
-    return wire.reply_decoder.decode(packed), await reader.readexactly(body)
 
 
 def _spawn(directory: Path, rule: Rule) -> tuple[subprocess.Popen[bytes], wire.Ready | wire.Refused | None]:

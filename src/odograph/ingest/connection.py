@@ -1,0 +1,227 @@
+"""A connection for devices and everybody else: devices' requests go straight to ingest, all others to the app.
+
+A device's request is offered to the next commit in the step that reads it off its socket, and answered in the step
+that hears of the commit: through the server's ASGI cycle each would be a task, and wait for two turns of the event
+loop more, which are long when backlogs come in. What belongs to a connection rather than to a request (pipelining,
+idle connections, shutting down) stays with the server's own protocol.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from time import perf_counter
+from typing import Any, ClassVar, Final
+from urllib.parse import unquote
+
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from odograph.ingest.http import PREFIX, Exchange, Head, IngestHttp, Reply
+from odograph.onewrite import OneWriteProtocol
+from odograph.telemetry import Served, count_served, forget_request_id, log_served
+
+_PREFIX: Final = PREFIX.encode()
+_CLOSE: Final = b"connection: close\r\n"
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_STATUS_LINES: Final = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
+}
+
+
+class _Nobody:
+    """Nobody waits for a request's body here."""
+
+    def set(self) -> None:
+        """Wake nobody."""
+
+
+_NOBODY: Final = _Nobody()
+
+
+class _Request:
+    """A device's request, in the place where the server's protocol keeps the one that it serves.
+
+    `response_complete`, `disconnected`, `keep_alive` and `message_event` are what that protocol reads and sets;
+    `run_asgi` is how it begins a request that had to wait for others on its connection.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_exchange",
+        "_expects_continue",
+        "_head",
+        "_is_begun",
+        "_is_whole",
+        "_started_s",
+        "disconnected",
+        "keep_alive",
+        "message_event",
+        "response_complete",
+    )
+
+    def __init__(
+        self,
+        connection: DeviceConnection,
+        ingest: IngestHttp,
+        head: Head,
+        *,
+        keep_alive: bool,
+        expects_continue: bool,
+    ) -> None:
+        self._connection = connection
+        self._head = head
+        self._exchange = Exchange(ingest, head, self._reply)
+        self._expects_continue = expects_continue
+        self._is_begun = self._is_whole = False
+        self._started_s = perf_counter()
+        self.keep_alive = keep_alive
+        self.response_complete = self.disconnected = False
+        self.message_event = _NOBODY
+
+    async def run_asgi(self, _: object) -> None:
+        """As `begin`, which has not ended then for the request before."""
+        self.begin()
+
+    def begin(self) -> None:
+        """It is this request's turn."""
+        if self.disconnected or self._connection.transport.is_closing():
+            return
+        self._is_begun = True
+        self._exchange.begin()
+        if self._is_whole:
+            self._exchange.finish()
+        elif self._expects_continue and not self.response_complete:
+            self._connection.transport.write(_CONTINUE)
+
+    def take(self, part: bytes) -> None:
+        """Some of the body; before its turn, no more of it comes than was read at once."""
+        if not self.response_complete:
+            self._exchange.take(part)
+
+    def end(self) -> None:
+        """The body is whole."""
+        self._is_whole = True
+        if self._is_begun and not self.response_complete:
+            self._exchange.finish()
+
+    def _reply(self, reply: Reply) -> None:
+        self.response_complete = True
+        status, body = reply.answer.status, reply.answer.body
+        if not self.disconnected:
+            self._connection.answer(self, self._render(reply))
+        endpoint, seconds = self._exchange.endpoint, perf_counter() - self._started_s
+        count_served(endpoint, status, seconds)
+        if not 200 <= status < 300:  # what devices send, thousands a second, has no line otherwise
+            method, path, query, _, address = self._head
+            log_served(Served(method, path, query, status, len(body), seconds, address))
+            forget_request_id()
+
+    def _render(self, reply: Reply) -> bytes:
+        answer = reply.answer
+        extra = b""
+        for name, value in reply.headers:
+            extra += b"%b: %b\r\n" % (name, value)
+        if _CLOSE in extra:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            extra += _CLOSE
+        return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
+            _STATUS_LINES[answer.status],
+            self._connection.default_headers(),
+            answer.content_type.encode(),
+            len(answer.body),
+            extra,
+            b"" if self._head.method == "HEAD" else answer.body,
+        )
+
+
+class DeviceConnection(OneWriteProtocol):
+    """As the server's own, but for requests under PREFIX."""
+
+    _default_headers: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
+
+    def __init__(self, ingest: IngestHttp, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._ingest = ingest
+
+    def on_headers_complete(self) -> None:
+        """A request's head is here."""
+        if not self.url.startswith(_PREFIX):
+            super().on_headers_complete()
+            return
+        path, _, query = self.url.decode("latin-1").partition("?")
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in self.headers}
+        request = _Request(
+            self,
+            self._ingest,
+            Head(
+                self.parser.get_method().decode("ascii"),
+                unquote(path) if "%" in path else path,
+                query,
+                headers,
+                self._address(),
+            ),
+            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+            expects_continue=self.expect_100_continue,
+        )
+        earlier, self.cycle = self.cycle, request  # type: ignore[assignment]
+        if earlier is None or earlier.response_complete:
+            request.begin()
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]
+
+    def on_body(self, body: bytes) -> None:
+        """Some of a request's body is here."""
+        if isinstance(self.cycle, _Request):
+            self.cycle.take(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The whole of a request is here."""
+        if isinstance(self.cycle, _Request):
+            self.cycle.end()
+        else:
+            super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Who does not read its answers is not listened to."""
+        super().pause_writing()
+        if isinstance(self.cycle, _Request):
+            self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The answers are on their way."""
+        super().resume_writing()
+        if not self.pipeline:
+            self.flow.resume_reading()
+
+    def answer(self, request: _Request, answer: bytes) -> None:
+        """Send a request's answer, and go on to the next."""
+        if self.transport.is_closing():
+            return
+        self.send(answer)
+        if not request.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+        if self.flow.write_paused:
+            self.flow.pause_reading()
+
+    def default_headers(self) -> bytes:
+        """What the server says with every answer: it makes a new list when that changes, once a second."""
+        made_of, text = DeviceConnection._default_headers
+        if made_of is not self.server_state.default_headers:
+            made_of = self.server_state.default_headers
+            text = b"".join(b"%b: %b\r\n" % pair for pair in made_of)
+            DeviceConnection._default_headers = (made_of, text)
+        return text
+
+    def _address(self) -> str:
+        """Where a request comes from, as the server's own middleware tells it to the application."""
+        address = self.client[0] if self.client else ""
+        proxies = self.config.loaded_app
+        if isinstance(proxies, ProxyHeadersMiddleware) and address in proxies.trusted_hosts:
+            forwarded = b", ".join(value for name, value in self.headers if name == b"x-forwarded-for")
+            if forwarded:
+                return proxies.trusted_hosts.get_trusted_client_address(forwarded.decode("latin-1"))[0] or address
+        return address
