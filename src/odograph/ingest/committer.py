@@ -153,6 +153,7 @@ class Committer:
         began_s = self._clock.steady_s()
         try:
             outcomes = await self._store.append(parts)
+            told = [(part, codes.tobytes()) for part, codes in zip(batch.parts.values(), outcomes, strict=True)]
         except asyncio.CancelledError:
             self._refuse(batch, _stopping())
             raise
@@ -166,10 +167,9 @@ class Committer:
             COMMIT_FIXES.observe(batch.fixes)
             COMMIT_SECONDS.observe(took_s)
             self._pace(batch.fixes, took_s)
-            told = list(zip(batch.parts.values(), outcomes, strict=True))
             self._forget(batch)
             for part, codes in told:
-                _answer(part, codes.tobytes())
+                _answer(part, codes)
 
     def _refuse(self, batch: _Batch, refusal: Refusal) -> None:
         parts = batch.parts
