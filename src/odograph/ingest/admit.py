@@ -144,10 +144,8 @@ def _admit_columns(
         steps[2][is_special[2]] = 0.0
         marks = MARK_ZERO_ISLAND * (is_special[0] & is_special[1]) + MARK_SPEED_SENTINEL * is_special[3]
     rows = np.empty(len(times_ms), dtype=FIX_DTYPE)
-    rows["asset"], rows["time_ms"] = (
-        asset,
-        np.frombuffer(_packer("q", len(times_ms)).pack(*times_ms), dtype=np.int64),
-    )
+    rows["asset"] = asset
+    rows["time_ms"] = np.frombuffer(_packer("q", len(times_ms)).pack(*times_ms), dtype=np.int64)
     rows["lat_e7"], rows["lon_e7"], rows["heading_cdeg"], rows["speed_ckmh"] = steps
     rows["marks"] = marks
     out += rows.tobytes()

@@ -55,11 +55,12 @@ class _Batch:
 
 
 class _Lane:
-    """Batches that wait for their append; the last one gathers."""
+    """Batches that wait for their append; the last one gathers, for a little even when no other append runs."""
 
-    __slots__ = ("batches", "wake")
+    __slots__ = ("_least", "batches", "wake")
 
-    def __init__(self) -> None:
+    def __init__(self, least: int) -> None:
+        self._least = least
         self.batches: deque[_Batch] = deque()
         self.wake = asyncio.Event()
 
@@ -69,6 +70,14 @@ class _Lane:
             self.batches.append(_Batch())
         self.wake.set()
         return self.batches[-1]
+
+    async def next(self) -> _Batch:
+        """The first batch, once it has as many fixes as the lane wants, or a turn of the event loop brings none."""
+        batch, before = self.batches[0], 0
+        while before < batch.fixes < self._least:
+            before = batch.fixes
+            await asyncio.sleep(0)
+        return self.batches.popleft()
 
 
 class Committer:
@@ -80,8 +89,8 @@ class Committer:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._few = _Lane()
-        self._backlogs = _Lane()
+        self._few = _Lane(least=0)
+        self._backlogs = _Lane(least=LEAST_COMMIT_FIXES)
         self._waiting_fixes = 0
         self._most = MAX_COMMIT_FIXES
         self._is_closed = False
@@ -130,9 +139,7 @@ class Committer:
             await lane.wake.wait()
             lane.wake.clear()
             while lane.batches:
-                if lane is self._backlogs:
-                    await _until_gathered(lane.batches[0])
-                await self._commit(lane.batches.popleft())
+                await self._commit(await lane.next())
 
     def _check_room(self, count: int) -> None:
         if self._is_closed:
@@ -182,14 +189,6 @@ class Committer:
         self._waiting_fixes -= batch.fixes
         batch.fixes = 0
         batch.parts = {}
-
-
-async def _until_gathered(batch: _Batch) -> None:
-    """Let a backlog's commit grow to LEAST_COMMIT_FIXES for as long as each turn of the event loop adds to it."""
-    before = 0
-    while before < batch.fixes < LEAST_COMMIT_FIXES:
-        before = batch.fixes
-        await asyncio.sleep(0)
 
 
 def _answer(part: _Part, codes: bytes) -> None:

@@ -245,7 +245,7 @@ class Exchange:
         """How long the body may be, and how it is compressed."""
         encoding = headers.get("content-encoding", "").strip().lower()
         length = headers.get("content-length", "")
-        size = int(length) if length.isdigit() else None
+        size = int(length) if length.isdecimal() else None
         if encoding in {"", "identity"}:
             self._limit = self._find_limit(size)
         else:
