@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import starmap
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from odograph.geocoding.base import E7, Geocoder
-from odograph.geocoding.places import COLUMNS, ROWS, ROWS_PER_DEGREE, Places, load_places
+from odograph.geocoding.places import COLUMNS, ROWS, ROWS_PER_DEGREE, Places, load_places, unit_vectors
 
 EARTH_RADIUS_KM: Final = 6371.0088
 MAX_DISTANCE_KM: Final = 200.0  # beyond it a name would mislead: the middle of the Atlantic is not in the Azores
@@ -20,10 +20,22 @@ AT_PLACE_KM: Final = 1.5  # GeoNames marks a town's centre; nearer than this is 
 CELL_E7: Final = 100_000  # 0.01 degree, at most 1.1 km: a cell has one answer, which therefore shows whole km
 CELLS_KEPT: Final = 32_768  # in each of two generations: 15 MB when full; a large city has 1,000 cells
 
+SQUARE_CELLS: Final = 20  # on a side: cells of one square, when many are asked for, are looked up together
+FEW_CELLS: Final = 3  # of a square; fewer are looked up faster one by one
+
 _CELL_COLUMNS: Final = 36_001  # 180 east is a cell of its own
+_WEST: Final = 18_000  # columns of cells west of Greenwich
+_CELL_DEG: Final = CELL_E7 / 1e7
+_SQUARE_DEG: Final = SQUARE_CELLS * _CELL_DEG
+_TIE: Final = (
+    1e-13  # of a cosine, less than a centimetre; where maps have whole minutes, places are as far as others
+)
 _MAX_RADIUS_RAD: Final = MAX_DISTANCE_KM / EARTH_RADIUS_KM
 _RADII_RAD: Final = (*(math.radians(degrees) for degrees in (0.2, 0.7)), _MAX_RADIUS_RAD)
 """Radii to search, each only where the one before found nothing: most positions have a place within 22 km."""
+
+
+Degrees = npt.NDArray[np.floating]
 
 
 class Nearest(NamedTuple):
@@ -68,6 +80,7 @@ class OfflineGeocoder(Geocoder):
         known = list(map(self._young.get, cells))
         lines = [line for line in known if line is not None]
         if len(lines) < len(known):
+            self._meet(np.unique(keys[is_start][[line is None for line in known]]))
             firsts = zip(cells, lat_e7[is_start].tolist(), lon_e7[is_start].tolist(), strict=True)
             lines = list(starmap(self._cell_line, firsts))
         if not all(lines):
@@ -84,12 +97,11 @@ class OfflineGeocoder(Geocoder):
         for radius in _RADII_RAD:
             for start, end in self._slices(lat_deg, lon_deg, radius):
                 cosines = self._places.unit[start:end] @ here
-                at = int(cosines.argmax())
-                if cosines[at] > cosine:
+                at = int(_best(cosines))
+                if cosines[at] > cosine + _TIE:
                     best, cosine = start + at, float(cosines[at])
             if cosine >= math.cos(radius):
-                distance = EARTH_RADIUS_KM * math.acos(min(cosine, 1.0))
-                return Nearest(best, self._places.name(best), distance)
+                return _nearest(self._places, best, cosine)
         return None
 
     def timezone(self, lat: float, lon: float) -> str | None:
@@ -111,21 +123,57 @@ class OfflineGeocoder(Geocoder):
     def _describe_cell(self, key: int, lat_e7: int, lon_e7: int) -> str:
         text = self._old.get(key)
         if text is None:
-            text = self._describe_centre(lat_e7, lon_e7)
+            lat = (lat_e7 // CELL_E7 + 0.5) * _CELL_DEG
+            lon = (lon_e7 // CELL_E7 + 0.5) * _CELL_DEG
+            text = _line(self.nearest(min(lat, 90.0), lon))
+        self._keep(key, text)
+        return text
+
+    def _keep(self, key: int, text: str) -> None:
         if len(self._young) >= CELLS_KEPT:
             self._old, self._young = self._young, {}
         self._young[key] = text
-        return text
 
-    def _describe_centre(self, lat_e7: int, lon_e7: int) -> str:
-        lat = (lat_e7 // CELL_E7 + 0.5) * CELL_E7 / 1e7
-        lon = (lon_e7 // CELL_E7 + 0.5) * CELL_E7 / 1e7
-        found = self.nearest(min(lat, 90.0), lon)
-        if found is None:
-            return ""
-        if found.distance_km < AT_PLACE_KM:
-            return found.name
-        return f"{found.distance_km:.0f} km from {found.name}"
+    def _meet(self, cells: npt.NDArray[np.int64]) -> None:
+        """Look up those of these distinct cells that have neighbours among them: near places are fetched once."""
+        columns = (cells + _WEST) % _CELL_COLUMNS - _WEST
+        rows = (cells - columns) // _CELL_COLUMNS
+        _, which, counts = np.unique(
+            rows // SQUARE_CELLS * _CELL_COLUMNS + columns // SQUARE_CELLS, return_inverse=True, return_counts=True
+        )
+        order, ends = np.argsort(which, kind="stable"), np.cumsum(counts)
+        for number in np.flatnonzero(counts >= FEW_CELLS).tolist():
+            own = order[ends[number] - counts[number] : ends[number]]
+            lat = np.minimum((rows[own] + 0.5) * _CELL_DEG, 90.0)
+            lon = (columns[own] + 0.5) * _CELL_DEG
+            for key, found in zip(cells[own].tolist(), self._nearest_of_square(lat, lon), strict=True):
+                if key not in self._old:
+                    self._keep(key, _line(found))
+
+    def _nearest_of_square(self, lat_deg: Degrees, lon_deg: Degrees) -> Sequence[Nearest | None]:
+        """As `nearest`, of the middles of cells in one square."""
+        lat, lon = ((float(deg[0]) // _SQUARE_DEG + 0.5) * _SQUARE_DEG for deg in (lat_deg, lon_deg))
+        here = unit_vectors(lat_deg, lon_deg)
+        found: list[Nearest | None] = [None] * len(here)
+        missing = np.arange(len(here))
+        for radius in _RADII_RAD:
+            slices = [np.arange(*ends) for ends in self._slices(lat, lon, radius + math.radians(_SQUARE_DEG))]
+            if not slices:
+                continue
+            places = np.concatenate(slices)
+            cosines = here[missing] @ self._places.unit[places].T
+            best = _best(cosines)
+            cosine = cosines[np.arange(len(best)), best]
+            is_near = cosine >= math.cos(radius)
+            near = zip(
+                missing[is_near].tolist(), places[best[is_near]].tolist(), cosine[is_near].tolist(), strict=True
+            )
+            for at, place, one in near:
+                found[at] = _nearest(self._places, place, one)
+            missing = missing[~is_near]
+            if not len(missing):
+                break
+        return found
 
     def _slices(self, lat_deg: float, lon_deg: float, radius_rad: float) -> Iterator[tuple[int, int]]:
         """Ranges of places that hold every place within the radius, and some others; never an empty range."""
@@ -139,6 +187,24 @@ class OfflineGeocoder(Geocoder):
                 start, end = starts.item(row * COLUMNS + first), starts.item(row * COLUMNS + last + 1)
                 if start < end:
                     yield start, end
+
+
+def _best(cosines: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Where the first of the nearest is, in the last axis, however the sums were rounded."""
+    best: npt.NDArray[np.intp] = (cosines >= cosines.max(axis=-1, keepdims=True) - _TIE).argmax(axis=-1)
+    return best
+
+
+def _nearest(places: Places, place: int, cosine: float) -> Nearest:
+    return Nearest(place, places.name(place), EARTH_RADIUS_KM * math.acos(min(cosine, 1.0)))
+
+
+def _line(found: Nearest | None) -> str:
+    if found is None:
+        return ""
+    if found.distance_km < AT_PLACE_KM:
+        return found.name
+    return f"{found.distance_km:.0f} km from {found.name}"
 
 
 def _half_width_deg(lat_deg: float, radius_rad: float) -> float:

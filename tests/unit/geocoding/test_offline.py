@@ -141,6 +141,22 @@ def test_many_positions_are_called_what_each_is_called(places, positions):
     assert [lines[at] for at in which.tolist()] == [geocoder.describe(*position) for position in positions]
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1_000_000), st.integers(-4, 4), st.integers(-4, 4))
+def test_cells_that_are_looked_up_together_are_called_what_each_is_called_alone(places, pick, rows, columns):
+    lats, lons = places_in_degrees(places)
+    near = pick % len(lats)
+    start = round(lats[near] * 100) + 20 * rows, round(lons[near] * 100) + 20 * columns
+    cells = [
+        (start[0] + row, (start[1] + column + 18_000) % 36_000 - 18_000) for row in range(9) for column in range(9)
+    ]
+    lat_e7 = np.array([min(row * 100_000 + 5_000, 900_000_000) for row, _ in cells], dtype=np.int32)
+    lon_e7 = np.array([column * 100_000 + 5_000 for _, column in cells], dtype=np.int32)
+    lines, which = OfflineGeocoder(places).describe_all(lat_e7, lon_e7)
+    alone = OfflineGeocoder(places)
+    assert [lines[at] for at in which.tolist()] == list(map(alone.describe, lat_e7.tolist(), lon_e7.tolist()))
+
+
 def test_the_answer_does_not_depend_on_who_asked_first(places):
     cell = [(390_300_000 + i, -946_300_000 + j) for i in (0, 50_000, 99_999) for j in (0, 99_999)]
     forwards, backwards = OfflineGeocoder(places), OfflineGeocoder(places)
