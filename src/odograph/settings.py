@@ -54,7 +54,12 @@ class Settings:
     teltonika_port: int = _setting(0, "TCP port for Teltonika Codec 8/8E trackers; 0 keeps it closed.")
     stretch_mb: int = _setting(32, "Memory for the newest stretch of the log: about 900,000 fixes.", "MB")
     retention_days: int = _setting(0, "Days to keep fixes after their arrival; 0 keeps them for ever.", "days")
-    seal_rows: int = _setting(2_000_000, "Seal as soon as so many fixes are unsealed.", "fixes")
+    seal_rows: int = _setting(
+        800_000,
+        "Seal as soon as so many fixes are unsealed. History looks through those that memory no longer holds: "
+        "28,000 a MB of stretch_mb stay there.",
+        "fixes",
+    )
     seal_after_s: int = _setting(3600, "Seal fixes at the latest so long after they arrived.", "s")
     oldest_fix_days: int = _setting(0, "Refuse fixes measured longer ago than this; 0 takes any age.", "days")
     street_tiles: str = _setting(

@@ -209,7 +209,7 @@ async def test_a_follower_has_the_whole_catalogue_before_any_fix_however_large_i
 
 
 async def test_a_follower_that_does_not_read_for_a_while_is_caught_up(place: Place) -> None:
-    async with place.opened() as store:
+    async with place.opened(seal_rows=10_000_000) as store:
         feed = aiter(store.follow())
         assert (await anext(feed)).is_current
         for start in range(22):
@@ -316,7 +316,7 @@ async def test_an_org_reads_its_own_fixes_alone(place: Place) -> None:
         for org, asset in ((ORG, 1), (OTHER, 2)):
             fixes, _ = await read_feed(store, org, limit=7)
             assert fixes["asset"].tolist() == [asset] * 30
-        stranger = await store.read_range(ORG, AssetId(2), BASE_MS, BASE_MS + DAY_MS, HEAD, 100)
+        (stranger,) = await store.read_range(ORG, [AssetId(2)], [BASE_MS], BASE_MS + DAY_MS, HEAD, 100)
         assert not len(stranger)
         assert not len(await store.read_at(ORG, [AssetId(2)], BASE_MS + DAY_MS, HEAD))
 
@@ -374,12 +374,13 @@ async def check_reads(store: Store, log: list[tuple[int, tuple[int, ...]]], dice
         assert places(as_rows(block.fixes)) == places([log[seq - 1][1] for seq in block.seqs.tolist()])
         got += block.seqs.tolist()
     assert got == seqs
-    asset = AssetId(dice.randrange(1, 6) + 10 * org)
-    mine = sorted(row for owner, row in log[:through] if owner == org and row[0] == asset)
-    start, end = sorted(BASE_MS + dice.randrange(0, 4000) * 1000 for _ in range(2))
+    assets = [AssetId(number + 10 * org) for number in dice.sample(range(1, 7), dice.randrange(1, 5))]
+    *starts, end = sorted(BASE_MS + dice.randrange(0, 4000) * 1000 for _ in range(len(assets) + 1))
     limit = dice.randrange(1, 60)
-    range_ = await store.read_range(org, asset, start, end, through, limit)
-    assert places(as_rows(range_)) == places([row for row in mine if start <= row[1] < end][:limit])
+    ranges = await store.read_range(org, assets, starts, end, through, limit)
+    for asset, start, range_ in zip(assets, starts, ranges, strict=True):
+        mine = sorted(row for owner, row in log[:through] if owner == org and row[0] == asset)
+        assert places(as_rows(range_)) == places([row for row in mine if start <= row[1] < end][:limit])
     at_rows = as_rows(await store.read_at(org, [asset, AssetId(asset + 1)], end, through))
     expected = [
         max(rows)

@@ -51,7 +51,7 @@ async def test_an_old_directory_is_read_as_it_was_written(kept):
             assert [row for block in blocks for row in block.fixes.tolist()] == [tuple(row) for row in rows]
         for asset, rows in expected["histories"].items():
             org = OrgId(2) if asset == "8" else OrgId(1)
-            read = await store.read_range(org, AssetId(int(asset)), 0, 1 << 41, status.head, 1 << 20)
+            (read,) = await store.read_range(org, [AssetId(int(asset))], [0], 1 << 41, status.head, 1 << 20)
             assert read.tolist() == [tuple(row) for row in rows]
     finally:
         await store.close()

@@ -342,7 +342,7 @@ def _check_history(reader: LogReader, state: State, head: Seq) -> None:
     for org, data in state.rows.values():
         by_asset.setdefault((org, moment_of(data)[0]), []).append(data)
     for (org, asset), rows in by_asset.items():
-        found = reader.read_range(OrgId(org), AssetId(asset), 0, 1 << 41, head, 1 << 30)
+        (found,) = reader.read_range(OrgId(org), [AssetId(asset)], [0], 1 << 41, head, 1 << 30)
         wanted = sorted(rows, key=moment_of)
         assert rows_of(found) == wanted, f"history of asset {asset} differs from its feed"
         middle = moment_of(wanted[len(wanted) // 2])[1]

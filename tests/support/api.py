@@ -96,8 +96,8 @@ class DirectStore:
         nothing = np.empty(0, dtype=np.int64)
         return Newest(empty_fixes(), nothing, nothing)
 
-    async def read_range(self, *_: Any) -> Fixes:
-        return empty_fixes()
+    async def read_range(self, _: OrgId, assets: Sequence[AssetId], *__: Any) -> list[Fixes]:
+        return [empty_fixes() for _ in assets]
 
     async def read_at(self, *_: Any) -> Fixes:
         return empty_fixes()

@@ -259,8 +259,8 @@ def test_what_came_too_long_ago_is_dropped_and_readers_are_told(house: House):
         assert refused.value.kind is Kind.INVALID
     assert house.feed(99)[1] == list(range(100, 441))
     assert not house.feed(0, OrgId(9))[1]
-    times = house.log.read_range(ORG, AssetId(1), BASE_MS, BASE_MS + 50 * DAY_MS, HEAD, 1000)["time_ms"]
-    assert times.tolist()[0] == BASE_MS + 9 * DAY_MS
+    (kept,) = house.log.read_range(ORG, [AssetId(1)], [BASE_MS], BASE_MS + 50 * DAY_MS, HEAD, 1000)
+    assert kept["time_ms"].tolist()[0] == BASE_MS + 9 * DAY_MS
     assert not len(house.log.read_at(ORG, [AssetId(1)], BASE_MS + 9 * DAY_MS - 1, HEAD))
     assert house.append(make_track(1, 10, start_ms=20 * DAY_MS)) == [[KNOWN] * 10]
 

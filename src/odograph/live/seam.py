@@ -6,7 +6,6 @@ rest with `through` set to it. The floor is read in the same step as memory, bef
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import numpy as np
@@ -55,17 +54,13 @@ class Seam:
         """For each asset its fixes with begin <= time < end, by time, the first `limit` of them."""
         floor = self._stretch.floor(org)
         in_memory = self._stretch.in_range(org, assets, min(begins_ms, default=end_ms), end_ms)
-        on_disk = await asyncio.gather(
-            *(
-                self._store.read_range(org, AssetId(asset), begin_ms, end_ms, floor, limit)
-                for asset, begin_ms in zip(assets.tolist(), begins_ms, strict=True)
-            )
-        )
+        numbers = [AssetId(asset) for asset in assets.tolist()]
+        on_disk = await self._store.read_range(org, numbers, begins_ms, end_ms, floor, limit)
         # Where disk was cut at the limit, the joined rows up to the limit are still the first ones: each fix
         # that the cut left out is later than all that it let through.
         return [
             _joined(cold, in_memory[in_memory["asset"] == asset], begin_ms)[:limit]
-            for asset, begin_ms, cold in zip(assets.tolist(), begins_ms, on_disk, strict=True)
+            for asset, begin_ms, cold in zip(numbers, begins_ms, on_disk, strict=True)
         ]
 
     async def read_at(self, org: OrgId, assets: Assets, time_ms: int) -> Fixes:

@@ -173,9 +173,18 @@ class Store(Protocol):
         ...
 
     async def read_range(
-        self, org: OrgId, asset: AssetId, start_ms: int, end_ms: int, through: Seq, limit: int
-    ) -> Fixes:
-        """Fixes of one asset with start <= time < end and seq <= through, by time, the first `limit`."""
+        self,
+        org: OrgId,
+        assets: Sequence[AssetId],
+        starts_ms: Sequence[int],
+        end_ms: int,
+        through: Seq,
+        limit: int,
+    ) -> list[Fixes]:
+        """For each of these distinct assets its fixes with start <= time < end and seq <= through, by time.
+
+        The first `limit` of each. Whatever takes looking through is looked through once for all of them.
+        """
         ...
 
     async def read_at(self, org: OrgId, assets: Sequence[AssetId], time_ms: int, through: Seq) -> Fixes:

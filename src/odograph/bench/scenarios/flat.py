@@ -82,7 +82,7 @@ async def _weigh_recordings(options: Options, rows: Rows) -> None:
 
 
 async def _weigh(options: Options, rows: Rows, name: str, path: Path) -> None:
-    """Stored as it comes, then sealed in one go, as the default of two million rows would."""
+    """Stored as it comes, then sealed in one go, as the default would."""
     tracks = _read(path)
     async with installed(options, "weigh", len(tracks)) as install:
         load = Blast(install.server.address, 16)

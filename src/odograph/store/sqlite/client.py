@@ -128,10 +128,16 @@ class SqliteStore:
         return await self._in_thread(self._log.read_after, org, after, through, limit, assets)
 
     async def read_range(
-        self, org: OrgId, asset: AssetId, start_ms: int, end_ms: int, through: Seq, limit: int
-    ) -> Fixes:
+        self,
+        org: OrgId,
+        assets: Sequence[AssetId],
+        starts_ms: Sequence[int],
+        end_ms: int,
+        through: Seq,
+        limit: int,
+    ) -> list[Fixes]:
         """As the port says."""
-        return await self._in_thread(self._log.read_range, org, asset, start_ms, end_ms, through, limit)
+        return await self._in_thread(self._log.read_range, org, assets, starts_ms, end_ms, through, limit)
 
     async def read_at(self, org: OrgId, assets: Sequence[AssetId], time_ms: int, through: Seq) -> Fixes:
         """As the port says, by asset."""

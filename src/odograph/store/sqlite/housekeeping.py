@@ -14,7 +14,7 @@ from odograph.clock import Clock
 from odograph.errors import invalid
 
 MIN_RETENTION_DAYS: Final = 31  # a device keeps 30 days and a cursor lives 30: neither may find its place gone
-SEAL_ROWS: Final = 2_000_000
+SEAL_ROWS: Final = 800_000  # what a newest stretch of 32 MB holds: all older ones then have an index
 SEAL_AFTER_S: Final = 3600
 SHORT_ROWS: Final = 100_000  # 3 MB of memory: a small fleet's hour makes chunks of a few fixes, twice the bytes
 SHORT_WAITS: Final = 24  # times as long

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from odograph.errors import invalid
-from odograph.model.fixes import Fixes, empty_fixes, fixes_from_bytes
+from odograph.model.fixes import FIX_SIZE, Fixes, empty_fixes, fixes_from_bytes
 from odograph.model.ids import AssetId, OrgId, RecordId, Seq
 from odograph.store.base import Block, LedgerEntry, Newest, Record, StoreStatus
 from odograph.store.sqlite.database import FILE_NAME, SEALED_NAME, LogRow, log_rows, open_for_reading, read_state
@@ -30,6 +30,9 @@ from odograph.store.sqlite.sealed import DayFiles
 STRETCH_ROWS: Final = 16_384  # read at a time by whoever catches up
 STRETCH_RECORDS: Final = 1024  # half a megabyte: all of a catalogue at once would leave its size behind in pieces
 SAME_MS: Final = 5_000  # commits this near to each other are handed on as one to whoever catches up
+
+
+Assets = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,31 +87,35 @@ class LogReader:
         self._check_kept(org, after)
         return page
 
-    def read_range(self, org: OrgId, asset: AssetId, start_ms: int, end_ms: int, through: Seq, limit: int) -> Fixes:
+    def read_range(
+        self,
+        org: OrgId,
+        assets: Sequence[AssetId],
+        starts_ms: Sequence[int],
+        end_ms: int,
+        through: Seq,
+        limit: int,
+    ) -> list[Fixes]:
         """As the port says."""
         with self.snapshot() as snapshot:
             sealed = Seq(min(through, snapshot.sealed_through))
-            days = [
-                day
-                for (day,) in snapshot.connection.execute(
-                    "SELECT day FROM span JOIN org_day USING (org, day)"
-                    " WHERE asset = ? AND org = ? AND t0 < ? AND t1 >= ? AND s0 <= ? ORDER BY day",
-                    (asset, org, end_ms, start_ms, sealed),
-                )
-            ]
-            cold = self._days.read_range(asset, days, start_ms, end_ms, sealed, limit)
-            warm = _unsealed(snapshot, org, through)
-        times = warm["time_ms"]
-        warm = warm[(warm["asset"] == asset) & (times >= start_ms) & (times < end_ms)]
-        fixes = np.concatenate((cold, warm))
-        return fixes[np.argsort(fixes["time_ms"], kind="stable")][: max(limit, 0)]
+            cold = []
+            for asset, start_ms in zip(assets, starts_ms, strict=True):
+                days = _days_in(snapshot, org, asset, start_ms, end_ms, sealed)
+                cold.append(self._days.read_range(asset, days, start_ms, end_ms, sealed, limit))
+            warm = _unsealed(snapshot, org, assets, end_ms, through)
+        found = []
+        for asset, start_ms, sealed_fixes in zip(assets, starts_ms, cold, strict=True):
+            own = warm[(warm["asset"] == asset) & (warm["time_ms"] >= start_ms)]
+            fixes = np.concatenate((sealed_fixes, own))
+            found.append(fixes[np.argsort(fixes["time_ms"], kind="stable")][: max(limit, 0)])
+        return found
 
     def read_at(self, org: OrgId, assets: Sequence[AssetId], time_ms: int, through: Seq) -> Fixes:
         """As the port says, by asset."""
         wanted = np.unique(np.array(assets, dtype=np.uint32))
         with self.snapshot() as snapshot:
-            warm = _unsealed(snapshot, org, through)
-            found = [warm[(warm["time_ms"] <= time_ms) & np.isin(warm["asset"], wanted)]]
+            found = [_unsealed(snapshot, org, wanted, time_ms + 1, through)]
             sealed = Seq(min(through, snapshot.sealed_through))
             for asset in wanted.tolist():
                 days = _days_at(snapshot, org, asset, time_ms, sealed)
@@ -230,6 +237,16 @@ def _days_between(snapshot: Snapshot, org: OrgId, after: Seq, through: Seq) -> l
     return [day for (day,) in rows]
 
 
+def _days_in(snapshot: Snapshot, org: OrgId, asset: AssetId, start_ms: int, end_ms: int, through: Seq) -> list[str]:
+    """The days that can hold any of the asset's fixes with start <= time < end and seq <= `through`."""
+    rows = snapshot.connection.execute(
+        "SELECT day FROM span JOIN org_day USING (org, day)"
+        " WHERE asset = ? AND org = ? AND t0 < ? AND t1 >= ? AND s0 <= ? ORDER BY day",
+        (asset, org, end_ms, start_ms, through),
+    )
+    return [day for (day,) in rows]
+
+
 def _days_at(snapshot: Snapshot, org: OrgId, asset: int, time_ms: int, through: Seq) -> list[str]:
     """The days that can hold the asset's newest fix with time <= `time_ms` and seq <= `through`.
 
@@ -282,14 +299,29 @@ def _rows_between(snapshot: Snapshot, org: OrgId, after: Seq, through: Seq) -> I
     return log_rows(snapshot.connection, "org = ? AND seq BETWEEN ? AND ? ORDER BY seq", org, first, through)
 
 
-def _unsealed(snapshot: Snapshot, org: OrgId, through: Seq) -> Fixes:
-    """All unsealed fixes of the org with seq <= through."""
+def _unsealed(
+    snapshot: Snapshot, org: OrgId, assets: Sequence[AssetId] | Assets, end_ms: int, through: Seq
+) -> Fixes:
+    """Unsealed fixes of these assets with time < end and seq <= through, in the order of seqs.
+
+    They have no index: all of the org's are looked through, some at a time.
+    """
     if through <= snapshot.sealed_through:
         return empty_fixes()
-    parts = [
-        row.fixes[: through + 1 - row.seq] for row in _rows_between(snapshot, org, snapshot.sealed_through, through)
-    ]
-    return np.concatenate([empty_fixes(), *parts])
+    wanted = np.asarray(assets, dtype=np.uint32)
+    found, data = [empty_fixes()], bytearray()
+
+    def look_through() -> None:
+        fixes = fixes_from_bytes(bytes(data))
+        found.append(fixes[(fixes["time_ms"] < end_ms) & np.isin(fixes["asset"], wanted)])
+        data.clear()
+
+    for row in _rows_between(snapshot, org, snapshot.sealed_through, through):
+        data += row.data[: (through + 1 - row.seq) * FIX_SIZE]
+        if len(data) > STRETCH_ROWS * FIX_SIZE:
+            look_through()
+    look_through()
+    return np.concatenate(found)
 
 
 def _log_stretch(snapshot: Snapshot, after: Seq) -> tuple[list[Block], Seq]:
