@@ -24,6 +24,7 @@ import msgspec
 
 from odograph.clock import Clock
 from odograph.errors import Kind, Refusal
+from odograph.ingest.committer import RETRY_AFTER_S
 from odograph.ingest.door import Newcomer, Sender
 from odograph.ingest.intake import Intake
 from odograph.protocols.base import BadFrame, Delivery, HttpAnswer, HttpProtocol, HttpRequest, Taken
@@ -32,6 +33,8 @@ from odograph.telemetry import BAD_FRAMES, ENDPOINT, Receive, Scope, Send, new_r
 PREFIX: Final = "/ingest/"
 MAX_BODY: Final = 16 << 20  # inflated; ten times our own largest batch
 MAX_STRANGER_BODY: Final = 2 << 20  # of senders known by their network, our own largest batch; of others to say who
+MAX_UNFINISHED: Final = 48 << 20  # of all bodies of senders whose key is known, while more of them is to come
+MAX_STRANGERS_UNFINISHED: Final = 8 << 20  # of all others: whoever has no key can't take the room of those who have
 LONG_BODY: Final = 4096  # what is longer is no live device's and can wait for a turn
 LONG_BYTES: Final = 8_192  # read in one turn: some 400 fixes, a third of a millisecond
 INFLATED: Final = 8  # times as long as it came is what compressed JSON becomes, about
@@ -100,6 +103,24 @@ class _Queue:
             asyncio.get_running_loop().call_soon(self._run)
 
 
+class Room:
+    """What unfinished bodies may take in memory, all together."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes
+
+    def take(self, size: int) -> bool:
+        """Whether there is room for so many bytes more, which then are taken."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+    def give_back(self, size: int) -> None:
+        """So many bytes are free again."""
+        self._left += size
+
+
 class IngestHttp:
     """All HTTP protocols behind one door."""
 
@@ -108,6 +129,8 @@ class IngestHttp:
         self.intake = intake
         self.clock = clock
         self.queue = _Queue()
+        self.room = Room(MAX_UNFINISHED)
+        self.strangers_room = Room(MAX_STRANGERS_UNFINISHED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request whose path begins with PREFIX, as an ASGI application."""
@@ -141,17 +164,20 @@ class Exchange:
     """One request and its answer: `begin`, `take` for each piece of the body, `finish`, in this order.
 
     `tell` is called once, as soon as the answer is known, which may be before the body has come; what comes then is
-    ignored.
+    ignored. Whoever reads a body in pieces says `wait` after each but the last, and `leave` where no more will come.
     """
 
     __slots__ = (
+        "_announced",
         "_bits",
         "_head",
+        "_held",
         "_id",
         "_ingest",
         "_limit",
         "_parts",
         "_protocol",
+        "_room",
         "_sender",
         "_size",
         "_task",
@@ -168,6 +194,9 @@ class Exchange:
         self._size = 0
         self._limit = MAX_BODY
         self._bits: int | None = None
+        self._announced = 0
+        self._room: Room | None = None
+        self._held = 0
         self._protocol: HttpProtocol
         self._sender: Sender
         self._task: asyncio.Task[None]
@@ -187,6 +216,17 @@ class Exchange:
         if self._size > self._limit:
             self._parts.clear()
             self._attempt(self._refuse_size)
+
+    def wait(self) -> None:
+        """More of the body is to come, and what has come is kept for it."""
+        if self._tell is not None:
+            self._attempt(self._hold)
+
+    def leave(self) -> None:
+        """The rest of the body will not come."""
+        self._tell = None
+        self._parts.clear()
+        self._let_go()
 
     def finish(self) -> None:
         """The body is whole."""
@@ -246,6 +286,7 @@ class Exchange:
         encoding = headers.get("content-encoding", "").strip().lower()
         length = headers.get("content-length", "")
         size = int(length) if length.isdecimal() else None
+        self._announced = size or 0
         if encoding in {"", "identity"}:
             self._limit = self._find_limit(size)
         else:
@@ -264,6 +305,24 @@ class Exchange:
             return MAX_STRANGER_BODY
         self._check_key()
         return MAX_BODY
+
+    def _hold(self) -> None:
+        """Have room for the whole body as early as it is known how long it will be: a half is of no use."""
+        if self._room is None:
+            self._check_key()
+            self._room = self._ingest.room if self._sender.key else self._ingest.strangers_room
+        missing = max(self._announced, self._size) - self._held
+        if missing <= 0:
+            return
+        if not self._room.take(missing):
+            self._parts.clear()
+            raise _Declined(503, "Too much is being sent at once. Send this again later.", _LATER)
+        self._held += missing
+
+    def _let_go(self) -> None:
+        if self._room is not None:
+            self._room.give_back(self._held)
+            self._room, self._held = None, 0
 
     def _refuse_size(self) -> None:
         raise _too_large(self._limit)
@@ -320,10 +379,13 @@ class Exchange:
 
     def _answer(self, answer: HttpAnswer, headers: Headers = ()) -> None:
         tell, self._tell = self._tell, None  # whoever hears it may hold us: no cycle is left behind
+        if self._room is not None:
+            self._let_go()
         if tell is not None:
             tell(Reply(answer, headers))
 
 
+_LATER: Final[Headers] = ((b"retry-after", b"%d" % RETRY_AFTER_S), (b"connection", b"close"))
 _ACCEPTED: Final[Headers] = ((b"accept-encoding", b"gzip, deflate"),)
 
 
