@@ -140,7 +140,9 @@ def test_a_token_with_tags_sees_only_what_carries_them(fleet):
     limited = Principal(org=A, scopes=frozenset(), tag_ids=frozenset([TagId(10), TagId(13)]))
     assert chosen(fleet, limited) == [1, 3]
     assert chosen(fleet, limited, vehicle_ids=[public(2), public(3)]) == [3]
-    assert chosen(fleet, limited, parent_tag_ids=["10"]) == [1, 3]
+    assert chosen(fleet, limited, parent_tag_ids=["10"]) == [1], "what is below it is no tag of the token's"
+    assert chosen(fleet, limited, tag_ids=["12"], parent_tag_ids=["11"]) == []
+    assert chosen(fleet, limited, tag_ids=["12", "13"], parent_tag_ids=["11"]) == [3]
     assert [fleet.sees(limited, AssetId(number)) for number in (1, 2, 3, 4, 5, 6)] == [True, False, True] + [
         False
     ] * 3

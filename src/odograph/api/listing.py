@@ -63,7 +63,7 @@ def carriers_after(call: Call, shelf: Tagged[C], after: int) -> Iterator[Entity[
     query, org, limit = call.query, call.principal.org, call.principal.tag_ids
     tag_ids, parent_ids, created_ms = query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), query.time_ms(CREATED_AFTER)
     is_filtered = bool(tag_ids or parent_ids)
-    wanted = call.context.live.directory.tags_meant(org, tag_ids, parent_ids)
+    wanted = call.context.live.directory.tags_meant(call.principal, tag_ids, parent_ids)
     for one in shelf.list_(org, after):
         carried = set(map(TagId, one.body.tag_ids))
         is_wanted = not (is_filtered and wanted.isdisjoint(carried)) and (created_ms or 0) <= one.body.created_ms

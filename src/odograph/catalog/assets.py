@@ -112,7 +112,8 @@ def new_body(
     """The body of a vehicle that doesn't exist yet."""
     now_ms = catalog.clock.now_ms()
     blank = Asset(number=number, name="", created_ms=now_ms, updated_ms=now_ms)
-    return _related(catalog, org, _checked(catalog.directory, org, None, blank, fields), fields, tag_limit)
+    checked = _checked(catalog.directory, org, None, blank, fields, tag_limit)
+    return _related(catalog, org, checked, fields, tag_limit)
 
 
 def changed_body(
@@ -123,7 +124,7 @@ def changed_body(
     tag_limit: frozenset[TagId] | None = None,
 ) -> Asset:
     """The next body of a vehicle; equal to the last one when nothing changes."""
-    checked = _checked(catalog.directory, org, old.id, old.body, fields)
+    checked = _checked(catalog.directory, org, old.id, old.body, fields, tag_limit)
     body = _related(catalog, org, checked, fields, tag_limit)
     if body == old.body:
         return body
@@ -145,7 +146,8 @@ def _related(
 ) -> Asset:
     """With the tags and the driver that are asked for."""
     if not isinstance(fields.tag_ids, UnsetType):
-        body = body.carrying(check.tag_ids(catalog.directory, org, fields.tag_ids), catalog.clock.now_ms())
+        tag_ids = check.tag_ids(catalog.directory, org, fields.tag_ids, body.tag_ids, tag_limit)
+        body = body.carrying(tag_ids, catalog.clock.now_ms())
     if not isinstance(fields.driver, UnsetType):
         body = msgspec.structs.replace(body, driver_id=_driver(catalog.directory, org, fields.driver, tag_limit))
     return body
@@ -160,7 +162,14 @@ def _driver(directory: Directory, org: OrgId, asked: str | None, tag_limit: froz
     return driver.body.number
 
 
-def _checked(directory: Directory, org: OrgId, record_id: int | None, old: Asset, fields: AssetFields) -> Asset:
+def _checked(
+    directory: Directory,
+    org: OrgId,
+    record_id: int | None,
+    old: Asset,
+    fields: AssetFields,
+    tag_limit: frozenset[TagId] | None,
+) -> Asset:
     texts = {
         field: check.text(spoken, value, most, may_break=field == "notes")
         for field, spoken, most in _TEXTS
@@ -175,7 +184,7 @@ def _checked(directory: Directory, org: OrgId, record_id: int | None, old: Asset
         body = msgspec.structs.replace(body, year=check.year(fields.year))
     if not isinstance(fields.external_ids, UnsetType):
         pairs = check.external_ids(old.external_ids, fields.external_ids)
-        check.check_external_ids_free(directory, org, record_id, pairs)
+        check.check_external_ids_free(directory, org, record_id, pairs, tag_limit)
         body = msgspec.structs.replace(body, external_ids=pairs)
     return msgspec.structs.replace(body, name=_name(fields.name, body))
 

@@ -190,17 +190,20 @@ class Directory:
         mine = None if principal.tag_ids is None else roll.tagged(principal.tag_ids)
         if not (tag_ids or parent_tag_ids or vehicle_ids):
             return mine
-        wanted = self.tags_meant(principal.org, tag_ids, parent_tag_ids)
+        wanted = self.tags_meant(principal, tag_ids, parent_tag_ids)
         chosen = _united(roll.tagged(wanted), self._numbers(principal.org, vehicle_ids))
         return chosen if mine is None else np.intersect1d(chosen, mine, assume_unique=True)
 
-    def tags_meant(self, org: OrgId, tag_ids: Sequence[str], parent_tag_ids: Sequence[str]) -> set[TagId]:
+    def tags_meant(self, principal: Principal, tag_ids: Sequence[str], parent_tag_ids: Sequence[str]) -> set[TagId]:
         """The tags of which one is to be carried; an id that is not known adds nothing.
 
-        INVALID for an id that could never be one.
+        To who is limited to tags no others are known. INVALID for an id that could never be one.
         """
-        wanted = self._tag_ids(org, "tagIds", tag_ids)
-        return wanted | self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
+        mine = principal.tag_ids
+        wanted = self._tag_ids(principal.org, "tagIds", tag_ids)
+        roots = self._tag_ids(principal.org, "parentTagIds", parent_tag_ids)
+        wanted |= self.tags.subtree(principal.org, roots if mine is None else roots & mine)
+        return wanted if mine is None else wanted & mine
 
     def sees(self, principal: Principal, number: AssetId) -> bool:
         """Whether this asset is among what `select` gives without filters."""

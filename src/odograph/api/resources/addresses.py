@@ -256,7 +256,7 @@ def _address(call: Call, address: Entity[Address]) -> AddressAnswer:
         address_types=list(body.types) or UNSET,
         notes=body.notes or UNSET,
         contacts=contacts or UNSET,
-        tags=tiny_tags(directory, address.org, body.tag_ids),
+        tags=tiny_tags(call, body.tag_ids),
         external_ids=body.external_ids,
         odograph=AddressExtension(is_private_zone=True) if body.is_private else UNSET,
     )

@@ -157,7 +157,7 @@ def _one(call: Call, asset: Entity[Asset]) -> Answer:
 
 def _asset(call: Call, asset: Entity[Asset], shows: set[str]) -> AssetAnswer:
     body = asset.body
-    tags = tiny_tags(call.context.live.directory, asset.org, body.tag_ids) if "Tags" in shows else UNSET
+    tags = tiny_tags(call, body.tag_ids) if "Tags" in shows else UNSET
     return AssetAnswer(
         type=body.type,
         serial_number=body.serial or UNSET,

@@ -187,7 +187,7 @@ def _driver(call: Call, driver: Entity[Driver]) -> DriverAnswer:
         updated_at_time=render_time(body.updated_ms),
         static_assigned_vehicle=_vehicle(call, driver),
         external_ids=body.external_ids,
-        tags=tiny_tags(call.context.live.directory, driver.org, body.tag_ids),
+        tags=tiny_tags(call, body.tag_ids),
         **known,
     )
 

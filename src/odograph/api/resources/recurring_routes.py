@@ -13,7 +13,7 @@ from odograph.api.embedded import Links, Mini, MiniLink
 from odograph.api.listing import started_after, take_page
 from odograph.api.params import AFTER, LIMIT, MAX_PAGE, read_new, read_patch
 from odograph.api.resources.base import Answer, Call, Endpoint, Pagination
-from odograph.api.resources.vehicles import ExternalIds
+from odograph.api.resources.vehicles import ExternalIds, seen_tags
 from odograph.api.route_bodies import (
     Completion,
     Notes,
@@ -256,7 +256,7 @@ def _shown(call: Call, found: Entity[RecurringRoute], links: Links) -> Recurring
         vehicle=embedded.vehicle(call, body.asset_id),
         driver=embedded.driver(call, body.driver_id),
         notes=body.notes or UNSET,
-        tag_ids=[str(tag) for tag in body.tag_ids] or UNSET,
+        tag_ids=[str(tag) for tag in seen_tags(call.principal, body.tag_ids)] or UNSET,
         external_ids=body.external_ids or UNSET,
         recurring_route_live_sharing_links=links.of_routes((body.number,)) or UNSET,
     )

@@ -23,11 +23,10 @@ from odograph.api.wire import Time, render_time, to_json
 from odograph.catalog import assets
 from odograph.catalog import fields as check
 from odograph.errors import not_found
-from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.access import Scope
+from odograph.model.access import Principal, Scope
 from odograph.model.catalog import Asset
-from odograph.model.ids import AssetId, OrgId, TagId, render_asset_id
+from odograph.model.ids import AssetId, TagId, render_asset_id
 
 ExternalIds = dict[str, str | int | float | bool | None]
 """In a request: numbers and truths become strings, null and "" remove the pair."""
@@ -123,11 +122,12 @@ async def change_vehicle(call: Call) -> Answer:
 
 def asset_of(call: Call, text: str) -> Entity[Asset]:
     """The vehicle of a public or external id, as far as this principal may see. NOT_FOUND otherwise."""
-    principal, directory = call.principal, call.context.live.directory
-    asset = directory.find_asset(principal.org, text)
+    principal = call.principal
+    found = call.context.live.directory.find_asset(principal.org, text)
+    asset = check.visible(found, principal.tag_ids)
     if asset is None:
         raise not_found(f"There is no vehicle {text[:80]!r}.")
-    return assets.get(directory, principal.org, AssetId(asset.body.number), principal.tag_ids)
+    return asset
 
 
 def fields_of(body: msgspec.Struct) -> assets.AssetFields:
@@ -145,18 +145,28 @@ def external_ids(body: Asset) -> dict[str, str]:
     return pairs
 
 
-def tiny_tags(directory: Directory, org: OrgId, numbers: Sequence[int]) -> list[TinyTag]:
-    """The tags with these numbers that still exist."""
-    tags = (directory.tags.find_by_number(org, TagId(number)) for number in numbers)
+def tiny_tags(call: Call, numbers: Sequence[int]) -> list[TinyTag]:
+    """The tags with these numbers that still exist, as far as this principal sees them and what is above them."""
+    principal, tags = call.principal, call.context.live.directory.tags
+    seen = seen_tags(principal, numbers)
+    found = (tags.find_by_number(principal.org, TagId(number)) for number in seen)
     return [
         TinyTag(
             id=str(tag.body.number),
             name=tag.body.name,
-            parent_tag_id=str(tag.body.parent_id) if tag.body.parent_id else UNSET,
+            parent_tag_id=str(parent)
+            if (parent := tag.body.parent_id) and seen_tags(principal, (parent,))
+            else UNSET,
         )
-        for tag in tags
+        for tag in found
         if tag is not None
     ]
+
+
+def seen_tags(principal: Principal, numbers: Sequence[int]) -> Sequence[int]:
+    """Those of these tags that a principal sees."""
+    mine = principal.tag_ids
+    return numbers if mine is None else [number for number in numbers if number in mine]
 
 
 def shown_of(body: Asset) -> dict[str, Any]:
@@ -181,7 +191,7 @@ def _vehicle(call: Call, asset: Entity[Asset]) -> Vehicle:
         year=str(body.year) if body.year else UNSET,
         static_assigned_driver=_driver(call, asset),
         external_ids=external_ids(body),
-        tags=tiny_tags(call.context.live.directory, asset.org, body.tag_ids),
+        tags=tiny_tags(call, body.tag_ids),
         **shown_of(body),
     )
 
