@@ -73,6 +73,30 @@ async def test_a_vehicle_is_read_and_changed_by_id_and_external_id(world, acme, 
     assert (await samsara.vehicles.update(public_id(van))).data.name == "Van B"
 
 
+async def test_what_was_read_can_be_sent_back_as_it_is(world, acme, samsara):
+    van = public_id(await world.make_vehicle(acme, external_ids={"erp": "7"}, vin="1FTBW2CM5GKA12345", serial="S1"))
+    read = (await samsara.vehicles.get(van)).data
+    changed = (await samsara.vehicles.update(van, notes="x", external_ids=read.external_ids)).data
+    assert (changed.notes, changed.external_ids) == ("x", read.external_ids)
+    other = "1FTBW2CM5GKA54321"
+    moved = (await samsara.vehicles.update(van, vin=other, external_ids=read.external_ids)).data
+    assert moved.external_ids == {**read.external_ids, "samsara.vin": other}, "the VIN decides"
+    await samsara.vehicles.update(van, vin=read.vin, external_ids=read.external_ids)
+    assert (await samsara.assets.update_asset(id=van, external_ids=read.external_ids)).data.vin == read.vin
+    for pairs in ({"samsara.vin": other}, {"samsara.serial": ""}, {"samsara.name": "x"}):
+        with pytest.raises(ApiError) as caught:
+            await samsara.vehicles.update(van, external_ids=pairs)
+        assert caught.value.status_code == 400
+        (key,) = pairs
+        assert f"externalIds: '{key}'" in caught.value.body["message"]
+    assert (await samsara.vehicles.get(van)).data.external_ids == read.external_ids
+    tag = (await samsara.tags.create_tag(name="North", external_ids={"crm": "1"})).data
+    renamed = (await samsara.tags.patch_tag(tag.id, name="N", external_ids=tag.external_ids)).data
+    assert renamed.external_ids.dict() == {"crm": "1", "samsara.name": "N"}
+    with pytest.raises(ApiError):
+        await samsara.tags.patch_tag(tag.id, external_ids={"samsara.name": "other"})
+
+
 async def test_assets_are_made_listed_changed_and_deleted(world, samsara, monkeypatch):
     monkeypatch.setattr(assets_resource, "PAGE", 2)
     made = [

@@ -475,6 +475,28 @@ async def test_stats_have_an_object_in_the_snapshot_and_arrays_in_feed_and_histo
     assert [ms(event.time) for event in page.data[0].gps] == [NOON_MS - HOUR, NOON_MS, NOON_MS + SECOND]
 
 
+async def test_stats_name_external_ids_and_locations_do_not(fleet):
+    ids = {"fleetNo": "17", "samsara.vin": "1FTBW2CM5GKA12345"}
+    named = await fleet.world.make_vehicle(
+        fleet.org, name="Named", external_ids={"fleetNo": "17"}, vin=ids["samsara.vin"]
+    )
+    await fleet.world.report(fleet.org, named, NOON_MS)
+    sdk, wanted = fleet.sdk, [public_id(named)]
+    range_ = {"start_time": "2024-05-01T00:00:00Z", "end_time": "2024-05-02T00:00:00Z"}
+    for answer in (
+        await sdk.vehicle_stats.get_vehicle_stats(types=["gps"], vehicle_ids=wanted),
+        await sdk.vehicle_stats.get_vehicle_stats_feed(types=["gps"], vehicle_ids=wanted),
+        await sdk.vehicle_stats.get_vehicle_stats_history(types=["gps"], vehicle_ids=wanted, **range_),
+    ):
+        assert answer.data[0].external_ids == ids
+    bare = assets.AssetFields(external_ids=None, vin=None)
+    await assets.update(fleet.world.catalog, fleet.org, AssetId(named.body.number), bare)
+    (shown,) = (await sdk.vehicle_stats.get_vehicle_stats(types=["gps"], vehicle_ids=wanted)).data
+    assert shown.external_ids is None, "none is left"
+    (shown,) = (await sdk.vehicle_locations.get_vehicle_locations(vehicle_ids=wanted)).data
+    assert "externalIds" not in shown.model_extra
+
+
 async def test_stats_that_nobody_reports_give_nothing_and_a_cursor_that_moves(fleet):
     await fleet.report(0, NOON_MS)
     assert (await fleet.stats.get_vehicle_stats(types=["engineStates"])).data == []

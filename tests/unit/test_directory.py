@@ -189,6 +189,25 @@ def test_the_head_of_an_answer_is_valid_json_once_closed(fleet):
     assert msgspec.json.decode(head + b"}") == {"id": public(1), "name": 'Quo"te \u2028 Ünï'}
 
 
+def test_a_head_names_external_ids_where_it_is_asked_to_and_there_are_any(fleet):
+    first, second, fourth, gone = fleet.assets.heads_with_external_ids([1, 2, 4, 99])
+    assert msgspec.json.decode(first + b"}")["externalIds"] == {"erp": "V-1", "samsara.vin": "1FTBW2CM5GKA12345"}
+    assert msgspec.json.decode(second + b"}")["externalIds"] == {"samsara.serial": "S2"}
+    assert msgspec.json.decode(fourth + b"}") == {"id": public(4), "name": "Van 4"}
+    assert gone is None
+
+
+def test_every_change_of_an_asset_and_of_nothing_else_is_counted(fleet):
+    before = fleet.assets.changes
+    fleet.apply([tag_record(14), device_record(77)])
+    assert fleet.assets.changes == before
+    fleet.apply([asset_record(1, rev=9000)])
+    renamed = fleet.assets.changes
+    assert renamed > before
+    fleet.apply([record(A, "asset", 1001, 9001)])
+    assert fleet.assets.changes > renamed
+
+
 def test_assets_are_paged_by_number(fleet):
     first = fleet.assets.list_(A, limit=3)
     assert [entity.body.number for entity in first] == [1, 2, 3]

@@ -183,7 +183,8 @@ def _checked(
     if not isinstance(fields.year, UnsetType):
         body = msgspec.structs.replace(body, year=check.year(fields.year))
     if not isinstance(fields.external_ids, UnsetType):
-        pairs = check.external_ids(old.external_ids, fields.external_ids)
+        automatic = (old.automatic_ids(), body.automatic_ids())
+        pairs = check.external_ids(old.external_ids, fields.external_ids, automatic)
         check.check_external_ids_free(directory, org, record_id, pairs, tag_limit)
         body = msgspec.structs.replace(body, external_ids=pairs)
     return msgspec.structs.replace(body, name=_name(fields.name, body))

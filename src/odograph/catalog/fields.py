@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Final, TypeVar
 
@@ -23,6 +23,7 @@ MAX_PLATE: Final = 12
 MAX_DEVICE_ID: Final = 200
 VIN_LENGTH: Final = (11, 17)
 YEARS: Final = (1880, 2200)
+_AUTOMATIC: Final = "samsara."  # what such keys begin with, which the vendor's clients know
 _EXTERNAL_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MAX_EXTERNAL_VALUE: Final = 255
 _PROTOCOL: Final = re.compile(r"[a-z0-9_-]{0,32}")
@@ -97,22 +98,37 @@ def protocol(value: str | None) -> str:
     return value
 
 
-def external_ids(current: Mapping[str, str], given: Mapping[str, object] | None) -> dict[str, str]:
-    """`current` with the given pairs put in; a pair with null or "" is taken out, null for all takes out all."""
+def external_ids(
+    current: Mapping[str, str], given: Mapping[str, object] | None, automatic: Sequence[Mapping[str, str]] = ()
+) -> dict[str, str]:
+    """`current` with the given pairs put in; a pair with null or "" is taken out, null for all takes out all.
+
+    `automatic` holds the pairs that come by themselves, as they were and as they are going to be: whoever sends
+    back what was read may send them along.
+    """
     if given is None:
         return {}
     merged = dict(current)
     for key, value in given.items():
-        if value is None or value == "":
+        if key.startswith(_AUTOMATIC):
+            _check_automatic(key, value, automatic)
+        elif value is None or value == "":
             merged.pop(key, None)
         else:
             merged[_external_key(key)] = _external_value(key, value)
     return merged
 
 
+def _check_automatic(key: str, value: object, automatic: Sequence[Mapping[str, str]]) -> None:
+    """Refuse another value than the server's own; "" and null where it has none."""
+    own = [pairs.get(key, "") for pairs in automatic]
+    if (value or "") in own:
+        return
+    what = f"is {own[-1]!r} by itself" if own and own[-1] else "is filled by the server"
+    raise invalid(f"externalIds: {key[:60]!r} {what} and can't be set; leave it out, or as it was read.")
+
+
 def _external_key(key: str) -> str:
-    if key.startswith("samsara."):
-        raise invalid(f"externalIds: {key[:60]!r} is filled by the server; choose a key without 'samsara.'.")
     if not _EXTERNAL_KEY.fullmatch(key):
         raise invalid(f"externalIds: key {key[:60]!r} is not allowed; 1 to 32 of A-Z a-z 0-9 _ - are.")
     return key

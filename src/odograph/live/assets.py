@@ -54,12 +54,8 @@ class Roll:
 
 def names_of(body: Asset) -> Iterator[str]:
     """What an asset can be called besides its id: external ids as `key:value`, and the two automatic ones."""
-    for key, value in body.external_ids.items():
+    for key, value in (*body.external_ids.items(), *body.automatic_ids().items()):
         yield f"{key}:{value}"
-    if body.vin:
-        yield f"samsara.vin:{body.vin}"
-    if body.serial:
-        yield f"samsara.serial:{body.serial}"
 
 
 class Assets(Many[Asset]):
@@ -75,6 +71,8 @@ class Assets(Many[Asset]):
         self._sets: Interned[tuple[int, ...]] = Interned()
         self._rolls: dict[OrgId, Roll] = {}
         self._driven: dict[int, set[int]] = {}  # number of a driver -> numbers of the assets assigned to him
+        self.changes = 0
+        """How many there were: whatever was derived from assets holds while it stays."""
 
     def _link(self, slot: int, record: Record, body: Asset) -> None:
         if slot == len(self._numbers):
@@ -94,6 +92,7 @@ class Assets(Many[Asset]):
         for text in names_of(body):
             self._names.add(_code(record.org, text), slot)
         self._rolls.pop(record.org, None)
+        self.changes += 1
 
     def _unlink(self, slot: int) -> None:
         org, body = OrgId(self._shelf.orgs[slot]), self._body(slot)
@@ -104,6 +103,7 @@ class Assets(Many[Asset]):
             self._driven[body.driver_id].discard(body.number)
         self._sets.release(self._tag_sets[slot])
         self._rolls.pop(org, None)
+        self.changes += 1
 
     def _body(self, slot: int) -> Asset:
         head = self._shelf.body(slot, 0, self._heads[slot])
@@ -147,6 +147,18 @@ class Assets(Many[Asset]):
         find, starts, heads, bodies = self._places.find, self._shelf.starts, self._heads, self._shelf.bodies
         slots = map(find, numbers)
         return [bodies[(at := starts[slot]) : at + heads[slot]] if slot >= 0 else None for slot in slots]
+
+    def heads_with_external_ids(self, numbers: Iterable[int]) -> list[bytes | None]:
+        """The same with `"externalIds"`, the automatic ones too, of those that have any."""
+        slots = map(self._places.find, numbers)
+        return [self._head_with_external_ids(slot) if slot >= 0 else None for slot in slots]
+
+    def _head_with_external_ids(self, slot: int) -> bytes:
+        body = self._shelf.body(slot)
+        head = self._heads[slot]
+        packed = _unpacker.decode(memoryview(body)[head:])
+        pairs = {**packed.external_ids, **packed.automatic_ids()}
+        return b'%b,"externalIds":%b' % (body[:head], msgspec.json.encode(pairs)) if pairs else bytes(body[:head])
 
     def list_(self, org: OrgId, after: int = 0, limit: int | None = None) -> list[Entity[Asset]]:
         """Of one org, by number, those with number > `after`, at most `limit`."""

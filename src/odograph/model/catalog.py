@@ -48,6 +48,11 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     tagged_ms: tuple[int, ...] = ()  # parallel to tag_ids: since when it carries each; () since it was made
     driver_id: int = 0  # number of the driver who is assigned to it for good; 0: nobody
 
+    def automatic_ids(self) -> dict[str, str]:
+        """The external ids that come by themselves."""
+        pairs = (("samsara.vin", self.vin), ("samsara.serial", self.serial))
+        return {key: value for key, value in pairs if value}
+
     def carries_since_ms(self, tag_id: int) -> int | None:
         """Since when it carries a tag without a break, in epoch ms; None while it doesn't."""
         if tag_id not in self.tag_ids:
@@ -69,6 +74,10 @@ class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     parent_id: int = 0  # number of the tag above it; 0: a root
     external_ids: dict[str, str] = {}
+
+    def automatic_ids(self) -> dict[str, str]:
+        """The external id that comes by itself."""
+        return {"samsara.name": self.name}
 
 
 class Device(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -38,7 +38,6 @@ class VehicleLocation(msgspec.Struct, rename="camel", kw_only=True):
 
     id: str
     name: str
-    external_ids: dict[str, str] | UnsetType = UNSET
     location: Location
 
 
@@ -47,7 +46,6 @@ class VehicleLocations(msgspec.Struct, rename="camel", kw_only=True):
 
     id: str
     name: str
-    external_ids: dict[str, str] | UnsetType = UNSET
     locations: list[Location]
 
 

@@ -207,7 +207,7 @@ def _tag(call: Call, tag: Entity[Tag]) -> TagAnswer:
         name=body.name,
         parent_tag_id=str(parent.body.number) if parent else UNSET,
         parent_tag=ParentTag(str(parent.body.number), parent.body.name) if parent else UNSET,
-        external_ids={**body.external_ids, "samsara.name": body.name},
+        external_ids={**body.external_ids, **body.automatic_ids()},
         vehicles=_members(call, tag),
         assets=[],  # trailers and equipment: not followed yet
         addresses=_named(directory.addresses.carriers(tag.org, body.number)),

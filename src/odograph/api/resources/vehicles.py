@@ -137,12 +137,7 @@ def fields_of(body: msgspec.Struct) -> assets.AssetFields:
 
 def external_ids(body: Asset) -> dict[str, str]:
     """Those that were given, and the two that come by themselves."""
-    pairs = dict(body.external_ids)
-    if body.vin:
-        pairs["samsara.vin"] = body.vin
-    if body.serial:
-        pairs["samsara.serial"] = body.serial
-    return pairs
+    return {**body.external_ids, **body.automatic_ids()}
 
 
 def tiny_tags(call: Call, numbers: Sequence[int]) -> list[TinyTag]:
