@@ -282,7 +282,7 @@ async def test_ids_of_another_org_are_as_unknown_as_any(world, acme, endpoint):
         ("POST", "/tags", {"name": "x", "addresses": ["{addresses}"]}),
         ("POST", "/tags", {"name": "x", "drivers": ["{drivers}"]}),
         ("POST", "/tags", {"name": "x", "parentTagId": "{tags}"}),
-        ("POST", "/assets", {"name": "x", "tagIds": ["{tags}"]}),
+        ("POST", "/assets", {"type": "vehicle", "name": "x", "tagIds": ["{tags}"]}),
         ("PATCH", "/fleet/vehicles/[vehicles]", {"tagIds": ["{tags}"]}),
         ("PATCH", "/fleet/vehicles/[vehicles]", {"staticAssignedDriverId": "{drivers}"}),
         ("PATCH", "/fleet/drivers/[drivers]", {"staticAssignedVehicleId": "{vehicles}"}),

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odograph.errors import Refusal
+from odograph.live import assets as live_assets
 from odograph.live.directory import Directory
 from odograph.model.access import Principal, Scope
-from odograph.model.catalog import Asset, Device, Org, Tag, Token
+from odograph.model.catalog import Asset, Device, Org, Tag, Token, Traits, Weight
 from odograph.model.ids import AssetId, OrgId, RecordId, TagId, render_asset_id
 from odograph.store.base import INSTALL, Record
 
@@ -180,6 +181,12 @@ def test_what_is_found_equals_what_was_put(fleet):
     found = fleet.assets.find(A, RecordId(1009))
     assert (found.org, found.id, found.rev, found.body) == (A, 1009, 8000, body)
     assert type(found.body) is Asset
+    said = make_asset(
+        9, traits=Traits(vehicle_type="truck", gross_weight=Weight(3, "kg"), aux_inputs={"1": "door"})
+    )
+    for later, changed in enumerate((said, make_asset(9, tag_ids=(10,), tagged_ms=(5,)), make_asset(9)), 8001):
+        fleet.apply([record(A, "asset", 1009, later, changed)])
+        assert fleet.assets.find(A, RecordId(1009)).body == changed
     assert msgspec.json.decode(msgspec.json.encode(found.body), type=Asset) == body
 
 
@@ -195,6 +202,16 @@ def test_a_head_names_external_ids_where_it_is_asked_to_and_there_are_any(fleet)
     assert msgspec.json.decode(second + b"}")["externalIds"] == {"samsara.serial": "S2"}
     assert msgspec.json.decode(fourth + b"}") == {"id": public(4), "name": "Van 4"}
     assert gone is None
+
+
+def test_what_few_vehicles_have_costs_the_others_nothing(fleet):
+    def size(**fields):
+        return len(live_assets._packer.encode(live_assets._told(make_asset(9, **fields))))
+
+    bare = size(serial="S1")
+    assert size(serial="S1", driver_id=0, external_ids={}, traits=None) == bare
+    assert bare < len(live_assets._packer.encode(live_assets._Packed(*msgspec.structs.astuple(make_asset(9)))))
+    assert size(serial="S1", traits=Traits(vehicle_type="truck")) > bare
 
 
 def test_every_change_of_an_asset_and_of_nothing_else_is_counted(fleet):

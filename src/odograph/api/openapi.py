@@ -97,7 +97,11 @@ def _operation(resource: Resource, endpoint: Endpoint, schemas: Mapping[Any, dic
 
 
 def describe(endpoint: Endpoint) -> str:
-    """Who may call it and how often, in words."""
+    """Who may call it and how often, in words, and what else is to be known of it."""
+    return f"{_who_and_how_often(endpoint)} {endpoint.note}".rstrip()
+
+
+def _who_and_how_often(endpoint: Endpoint) -> str:
     if endpoint.operator_only:
         who = "Only for the operator, on the server's own control socket."
     elif endpoint.scope is None:

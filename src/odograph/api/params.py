@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, assert_never
 from urllib.parse import parse_qsl
 
 import msgspec
+import msgspec.inspect
 
 from odograph.api import problems
 from odograph.api.resources.base import Param
@@ -208,9 +210,17 @@ def _range(low: int | None, high: int | None) -> str:
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-def read_new(body: bytes, shape: type[Body], without: Container[str] = ()) -> Body:
-    """The JSON body of a POST or PUT; null counts as absent, unknown fields and those of `without` are ignored."""
-    given = _decode(body, _drop_nulls)
+def read_new(
+    body: bytes,
+    shape: type[Body],
+    without: Container[str] = (),
+    otherwise: Mapping[str, object] = MappingProxyType({}),
+) -> Body:
+    """The JSON body of a POST or PUT; null counts as absent, unknown fields and those of `without` are ignored.
+
+    `otherwise` says what fields are that are not given.
+    """
+    given = {**otherwise, **_decode(body, _drop_nulls)}
     return _convert({name: value for name, value in given.items() if name not in without}, shape)
 
 
@@ -242,18 +252,37 @@ def _convert(value: Any, shape: type[Body]) -> Body:
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
-        raise _named(str(error)) from None
+        raise _named(str(error), shape) from None
 
 
-def _named(text: str) -> Refusal:
-    """Say which field it was: msgspec ends its message with a path."""
+def _named(text: str, shape: type[msgspec.Struct]) -> Refusal:
+    """Say which field it was, msgspec ends its message with a path, and of a few words which are allowed."""
     missing = re.fullmatch(r"Object missing required field `([^`]+)`(?: - at `\$\.?(.*)`)?", text)
     if missing:
         return invalid(f"Field '{'.'.join(filter(None, (missing[2], missing[1])))}' is required.")
     what, _, path = text.partition(" - at `$")
     what = re.sub(r"`([^`]*)`", lambda match: _plain(match[1]), what)
     name = path.rstrip("`").lstrip(".")
+    if what.startswith("Invalid enum value"):
+        allowed = dict.fromkeys(_allowed(msgspec.inspect.type_info(shape), name.replace("[", ".[").split(".")))
+        what = f"{what}; allowed: {', '.join(allowed)}"
     return invalid(f"Field '{name}': {what[0].lower()}{what[1:]}." if name else f"{what}.")
+
+
+def _allowed(kind: msgspec.inspect.Type, steps: Sequence[str]) -> Iterator[str]:
+    """The words that are allowed at the end of a path."""
+    match kind:
+        case msgspec.inspect.UnionType():
+            for one in kind.types:
+                yield from _allowed(one, steps)
+        case msgspec.inspect.LiteralType() if not steps:
+            yield from map(str, kind.values)
+        case msgspec.inspect.ListType() if steps:
+            yield from _allowed(kind.item_type, steps[1:])
+        case msgspec.inspect.StructType() if steps:
+            for field in kind.fields:
+                if field.encode_name == steps[0]:
+                    yield from _allowed(field.type, steps[1:])
 
 
 _WORDS: Final = {

@@ -13,7 +13,7 @@ from odograph.catalog.changes import Catalog, Plan, delete, found, put, take_num
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import Asset
+from odograph.model.catalog import Asset, Traits, Weight
 from odograph.model.ids import MAX_ASSETS, AssetId, OrgId, TagId
 from odograph.store.base import Change
 
@@ -24,11 +24,12 @@ TYPES: Final = ("vehicle",)
 class AssetFields(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for: UNSET keeps a field as it is (as it begins, for a new vehicle), None empties it.
 
-    `driver` is an id or a name `key:value`; "0" assigns nobody, as None does.
+    `driver` is an id or a name `key:value`; "0" assigns nobody, as None does. `aux_inputs` has
+    them by number.
     """
 
     name: str | UnsetType | None = UNSET
-    type: str | UnsetType | None = UNSET
+    type: str | UnsetType = UNSET
     vin: str | UnsetType | None = UNSET
     license_plate: str | UnsetType | None = UNSET
     serial: str | UnsetType | None = UNSET
@@ -39,6 +40,11 @@ class AssetFields(msgspec.Struct, frozen=True, kw_only=True):
     tag_ids: Sequence[str] | UnsetType | None = UNSET
     driver: str | UnsetType | None = UNSET
     external_ids: Mapping[str, object] | UnsetType | None = UNSET
+    regulation: str | UnsetType | None = UNSET
+    harsh_acceleration: str | UnsetType | None = UNSET
+    vehicle_type: str | UnsetType | None = UNSET
+    gross_weight: Weight | UnsetType | None = UNSET
+    aux_inputs: Mapping[str, str | UnsetType | None] = {}
 
 
 async def create(
@@ -187,7 +193,23 @@ def _checked(
         pairs = check.external_ids(old.external_ids, fields.external_ids, automatic)
         check.check_external_ids_free(directory, org, record_id, pairs, tag_limit)
         body = msgspec.structs.replace(body, external_ids=pairs)
-    return msgspec.structs.replace(body, name=_name(fields.name, body))
+    return msgspec.structs.replace(body, name=_name(fields.name, body), traits=_traits(old.traits, fields))
+
+
+def _traits(old: Traits | None, fields: AssetFields) -> Traits | None:
+    """With what is asked for put in; None where nothing is left."""
+    traits = old or Traits()
+    aux_inputs = dict(traits.aux_inputs)
+    for number, value in fields.aux_inputs.items():
+        if not isinstance(value, UnsetType):
+            aux_inputs[number] = check.text(f"auxInputType{number}", value, check.MAX_NAME)
+    traits = msgspec.structs.replace(traits, aux_inputs={key: text for key, text in aux_inputs.items() if text})
+    for field in ("regulation", "harsh_acceleration", "vehicle_type"):
+        if not isinstance(value := getattr(fields, field), UnsetType):
+            traits = msgspec.structs.replace(traits, **{field: value or ""})
+    if not isinstance(fields.gross_weight, UnsetType):
+        traits = msgspec.structs.replace(traits, gross_weight=fields.gross_weight)
+    return None if traits == Traits() else traits
 
 
 _TEXTS: Final = (
@@ -207,7 +229,7 @@ def _name(asked: str | UnsetType | None, body: Asset) -> str:
     return check.name("name", wanted)
 
 
-def _type(asked: str | None) -> str:
-    if asked in {None, *TYPES}:
-        return asked or TYPES[0]
-    raise invalid(f"type: {str(asked)[:40]!r} can't be followed yet; allowed: {', '.join(TYPES)}.")
+def _type(asked: str) -> str:
+    if asked in TYPES:
+        return asked
+    raise invalid(f"type: {asked[:40]!r} can't be followed yet; allowed: {', '.join(TYPES)}.")

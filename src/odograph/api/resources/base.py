@@ -100,6 +100,8 @@ class Endpoint:
     """Content types of a 200 body that is a file and not a struct."""
     done: int = 204
     """Status of an answer without a body."""
+    note: str = ""
+    """What else whoever calls it should know, in whole sentences."""
     reads_body: bool = False
     """Whether a DELETE may bring a body."""
 

@@ -19,6 +19,7 @@ from odograph.api.listing import (
 )
 from odograph.api.params import AFTER, LIMIT, MAX_PAGE, PARENT_TAG_IDS, TAG_IDS, read_patch
 from odograph.api.resources.base import Answer, Call, Endpoint, Limit, Pagination
+from odograph.api.traits import GivenTraits, ShownTraits, given_traits, shown_traits
 from odograph.api.wire import Time, render_time, to_json
 from odograph.catalog import assets
 from odograph.catalog import fields as check
@@ -30,6 +31,12 @@ from odograph.model.ids import AssetId, TagId, render_asset_id
 
 ExternalIds = dict[str, str | int | float | bool | None]
 """In a request: numbers and truths become strings, null and "" remove the pair."""
+
+
+_SHORTEST, _LONGEST = check.VIN_LENGTH
+_VIN: Final = f"^([A-Za-z0-9]{{{_SHORTEST},{_LONGEST}}})?$"
+Vin = Annotated[str, msgspec.Meta(max_length=_LONGEST, extra_json_schema={"pattern": _VIN})]
+"""Empty for none. The catalogue refuses what is no VIN, in plainer words than a pattern's."""
 
 
 class TinyTag(msgspec.Struct, rename="camel", kw_only=True):
@@ -47,7 +54,7 @@ class Named(msgspec.Struct):
     name: str
 
 
-class Vehicle(msgspec.Struct, rename="camel", kw_only=True):
+class Vehicle(ShownTraits, rename="camel", kw_only=True):
     """A vehicle; what is not known of it is left out."""
 
     id: str
@@ -79,11 +86,11 @@ class OneVehicle(msgspec.Struct, kw_only=True):
     data: Vehicle
 
 
-class VehiclePatch(msgspec.Struct, rename="camel", kw_only=True):
+class VehiclePatch(GivenTraits, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
 
     name: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
-    vin: Annotated[str, msgspec.Meta(max_length=17)] | UnsetType | None = UNSET
+    vin: Vin | UnsetType | None = UNSET
     license_plate: Annotated[str, msgspec.Meta(max_length=12)] | UnsetType | None = UNSET
     notes: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
     tag_ids: list[str] | UnsetType | None = UNSET
@@ -92,6 +99,10 @@ class VehiclePatch(msgspec.Struct, rename="camel", kw_only=True):
 
 
 KIND: Final = "vehicles"
+_NOT_KEPT: Final = (
+    "`odometerMeters`, `engineHours`, `gatewaySerial` and `attributes` are accepted and not kept: there are no"
+    " odometers, engine hours and attributes here yet, and devices are mounted under /odograph/devices."
+)
 
 
 async def list_vehicles(call: Call) -> Answer:
@@ -114,7 +125,7 @@ async def change_vehicle(call: Call) -> Answer:
         call.context.catalog,
         call.principal.org,
         AssetId(asset.body.number),
-        fields_of(read_patch(call.body, VehiclePatch)),
+        _fields(read_patch(call.body, VehiclePatch)),
         call.principal.tag_ids,
     )
     return Answer(to_json(OneVehicle(data=_vehicle(call, changed))))
@@ -130,9 +141,17 @@ def asset_of(call: Call, text: str) -> Entity[Asset]:
     return asset
 
 
-def fields_of(body: msgspec.Struct) -> assets.AssetFields:
-    """The given fields of a request body whose names are those of AssetFields."""
-    return assets.AssetFields(**{name: getattr(body, name) for name in body.__struct_fields__})
+def _fields(body: VehiclePatch) -> assets.AssetFields:
+    return assets.AssetFields(
+        name=body.name,
+        vin=body.vin,
+        license_plate=body.license_plate,
+        notes=body.notes,
+        tag_ids=body.tag_ids,
+        driver=body.driver,
+        external_ids=body.external_ids,
+        **given_traits(body),
+    )
 
 
 def external_ids(body: Asset) -> dict[str, str]:
@@ -187,6 +206,7 @@ def _vehicle(call: Call, asset: Entity[Asset]) -> Vehicle:
         static_assigned_driver=_driver(call, asset),
         external_ids=external_ids(body),
         tags=tiny_tags(call, body.tag_ids),
+        **shown_traits(body.traits),
         **shown_of(body),
     )
 
@@ -215,7 +235,7 @@ class VehiclesResource:
             Endpoint("GET", one, Scope.READ_VEHICLES, get_vehicle, "One vehicle", answers=OneVehicle),
             Endpoint(
                 "PATCH", one, Scope.WRITE_VEHICLES, change_vehicle, "Change a vehicle",
-                takes=VehiclePatch, answers=OneVehicle,
+                takes=VehiclePatch, answers=OneVehicle, note=_NOT_KEPT,
             ),
         )  # fmt: skip
 
