@@ -475,6 +475,28 @@ async def test_stats_have_an_object_in_the_snapshot_and_arrays_in_feed_and_histo
     assert [ms(event.time) for event in page.data[0].gps] == [NOON_MS - HOUR, NOON_MS, NOON_MS + SECOND]
 
 
+async def test_decorations_are_those_that_the_vendor_allows_and_add_nothing_yet(fleet):
+    await fleet.report(0, NOON_MS)
+    decorated = await fleet.stats.get_vehicle_stats_feed(types=["gps"], decorations=["obdOdometerMeters", "gps"])
+    assert decorated.data[0].gps[0].decorations is None
+    refused = (
+        "gpsOdometerMeters",
+        "syntheticEngineSeconds",
+        "evChargingStatus",
+        "evDistanceDrivenMeters",
+        "nothing",
+    )
+    for decoration in refused:
+        assert await fleet.refused("stats/feed", types="gps", decorations=decoration) == 400
+        assert await fleet.refused("stats/feed", types="gps", decorations=f"gps,{decoration}") == 400
+    assert await fleet.refused("stats/feed", types="gps", decorations="gps,obdOdometerMeters,engineRpm") == 400
+    eight = ",".join(f"auxInput{number}" for number in range(3, 11))
+    assert (
+        await fleet.http.get("/fleet/vehicles/stats", params={"types": f"gps,engineRpm,{eight}"})
+    ).status_code == 200
+    assert await fleet.refused("stats", types=f"gps,engineRpm,auxInput1,{eight}") == 400
+
+
 async def test_stats_name_external_ids_and_locations_do_not(fleet):
     ids = {"fleetNo": "17", "samsara.vin": "1FTBW2CM5GKA12345"}
     named = await fleet.world.make_vehicle(

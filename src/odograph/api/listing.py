@@ -84,7 +84,7 @@ def assets_after(call: Call, after: int, ids: tuple[str, ...] = ()) -> Iterator[
     query, directory, org = call.query, call.context.live.directory, call.principal.org
     if any(query.csv(param) for param in ATTRIBUTES):
         return
-    chosen = directory.select(call.principal, query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), ids)
+    chosen = directory.select(call.principal, query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), ids, "ids")
     numbers = directory.assets.roll(org).numbers if chosen is None else chosen
     updated_ms, created_ms = query.time_ms(UPDATED_AFTER), query.time_ms(CREATED_AFTER)
     for number in numbers[int(np.searchsorted(numbers, after, side="right")) :].tolist():

@@ -22,8 +22,8 @@ from odograph.model.access import Scope
 from odograph.model.catalog import Address
 
 KIND: Final = "addresses"
-Name = Annotated[str, msgspec.Meta(max_length=255)]
-Formatted = Annotated[str, msgspec.Meta(max_length=1024)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Formatted = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Notes = Annotated[str, msgspec.Meta(max_length=280)]
 
 
@@ -138,8 +138,8 @@ class ExtensionPatch(msgspec.Struct, rename="camel", kw_only=True):
 class AddressPatch(msgspec.Struct, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
 
-    name: Name | UnsetType | None = UNSET
-    formatted_address: Formatted | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
+    formatted_address: Formatted | UnsetType = UNSET
     geofence: GeofencePatch | UnsetType | None = UNSET
     latitude: float | UnsetType | None = UNSET
     longitude: float | UnsetType | None = UNSET

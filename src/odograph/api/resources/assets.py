@@ -89,7 +89,7 @@ class OneAsset(msgspec.Struct, kw_only=True):
 
 
 Text = Annotated[str, msgspec.Meta(max_length=255)]
-_YEARS: Final = {"minimum": check.YEARS[0], "maximum": check.YEARS[1]}
+_YEARS: Final = {"type": "integer", "minimum": check.YEARS[0], "maximum": check.YEARS[1]}
 Year = Annotated[int, msgspec.Meta(extra_json_schema={"anyOf": [{"const": 0}, _YEARS]})]
 FollowedType = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(assets.TYPES)})]
 

@@ -36,6 +36,8 @@ class Param:
     required: bool = False
     minimum: int | None = None
     maximum: int | None = None
+    most: int | None = None
+    """Items of a csv that are never too many; what is counted otherwise its endpoint counts."""
     values: tuple[str, ...] = ()
     """Where only these are allowed."""
 

@@ -16,6 +16,7 @@ from odograph.api.resources.base import Answer, Call, Endpoint, Pagination
 from odograph.api.resources.vehicles import ExternalIds, seen_tags
 from odograph.api.route_bodies import (
     Completion,
+    Name,
     Notes,
     SingleUseLocation,
     Starting,
@@ -38,13 +39,12 @@ from odograph.model.ids import RouteId
 KIND: Final = "recurring-routes"
 
 AfterStart = Annotated[int, msgspec.Meta(ge=0, le=MAX_SPAN_S)]
-Name = Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class RecurringStop(msgspec.Struct, rename="camel", kw_only=True):
     """A stop; times in seconds after the start of the run. One of `addressId`, `singleUseLocation`."""
 
-    name: Name | UnsetType | None = UNSET
+    name: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
     address_id: str | UnsetType | None = UNSET
     single_use_location: SingleUseLocation | UnsetType | None = UNSET
     arrival_after_start_seconds: AfterStart | UnsetType | None = UNSET
@@ -71,7 +71,7 @@ class RecurringSettingsPatch(msgspec.Struct, rename="camel", kw_only=True):
 class RecurringRoutePatch(msgspec.Struct, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
 
-    name: Name | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
     time_zone: str | UnsetType | None = UNSET
     start_times: list[str] | UnsetType | None = UNSET
     weekdays: list[str] | UnsetType | None = UNSET
