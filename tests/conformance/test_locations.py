@@ -384,6 +384,21 @@ async def test_d17_a_range_has_its_start_and_not_its_end(fleet):
     assert (await history(fleet, NOON_MS, NOON_MS + 2))[0] == {fleet.ids[0]: [NOON_MS, NOON_MS + 1]}
 
 
+async def test_d17_a_bound_between_two_milliseconds_cuts_between_them(fleet):
+    await fleet.report(0, NOON_MS, NOON_MS + 1, NOON_MS + 2)
+    whole = at(NOON_MS).removesuffix("000Z")
+
+    async def times(path, **query):
+        answer = await fleet.http.get(f"/fleet/vehicles/locations{path}", params=query)
+        return [
+            ms(fix["time"]) for one in answer.json()["data"] for fix in one.get("locations", [one.get("location")])
+        ]
+
+    assert await times("/history", startTime=f"{whole}0001Z", endTime=f"{whole}0010001Z") == [NOON_MS + 1]
+    assert await times("/history", startTime=f"{whole}000Z", endTime=f"{whole}0000001Z") == [NOON_MS]
+    assert await times("", time=f"{whole}0009999Z") == [NOON_MS], "not after it"
+
+
 async def test_d18_a_range_may_be_as_long_as_anybody_likes(fleet):
     await fleet.report(0, NOON_MS - 9000 * DAY, NOON_MS)
     page = await fleet.locations.get_vehicle_locations_history(

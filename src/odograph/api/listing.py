@@ -24,8 +24,12 @@ C = TypeVar("C", bound=Address | Driver)
 
 _PAUSE_AFTER: Final = 512  # objects looked at between two chances for other requests
 
-CREATED_AFTER: Final = Param("createdAfterTime", "time", "Only what was made at or after this moment.")
-UPDATED_AFTER: Final = Param("updatedAfterTime", "time", "Only what was changed at or after this moment.")
+CREATED_AFTER: Final = Param(
+    "createdAfterTime", "time", "Only what was made at or after this moment.", is_bound=True
+)
+UPDATED_AFTER: Final = Param(
+    "updatedAfterTime", "time", "Only what was changed at or after this moment.", is_bound=True
+)
 ATTRIBUTES: Final = (
     Param("attributeValueIds", "csv", "Accepted; nothing has attributes here, so that nothing matches."),
     Param("attributes", "csv", "Accepted; nothing has attributes here, so that nothing matches."),

@@ -28,18 +28,19 @@ PARENT_TAG_IDS: Final = Param("parentTagIds", "csv", "Only what carries one of t
 VEHICLE_IDS: Final = Param("vehicleIds", "csv", "Only these vehicles: ids, or external ids as `key:value`.")
 
 _TIME: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(?:[Zz]|([+\- ])(\d\d):?(\d\d))", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+\- ])(\d\d):?(\d\d))", re.ASCII
 )
+_LONGEST_TIME: Final = 64  # the standard names no end of a fraction; nobody's clock writes that many digits
 _INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def parse_time(text: str) -> int | None:
-    """Epoch milliseconds of an RFC 3339 time; None if it is not one. Finer fractions are cut.
+def parse_time(text: str, *, rounds_up: bool = False) -> int | None:
+    """Epoch milliseconds of an RFC 3339 time; None if it is not one. Finer fractions are cut, or rounded up.
 
     A blank stands for the `+` of an offset, which is what an unescaped one becomes in a URL.
     """
-    match = _TIME.fullmatch(text.strip())
+    match = _TIME.fullmatch(text.strip()) if len(text) <= _LONGEST_TIME else None
     if match is None:
         return None
     year, month, day, hour, minute, second = map(int, match.groups()[:6])
@@ -56,7 +57,8 @@ def parse_time(text: str) -> int | None:
         offset_s = (int(offset_h) * 3600 + int(offset_min) * 60) * (-1 if sign == "-" else 1)
     since = moment - _EPOCH
     seconds = since.days * 86400 + since.seconds + is_leap - offset_s
-    return seconds * 1000 + int(((fraction or "") + "000")[:3])
+    fraction = (fraction or "") + "000"
+    return seconds * 1000 + int(fraction[:3]) + (rounds_up and fraction[3:].strip("0") != "")
 
 
 def read_time(field: str, text: str) -> int:
@@ -152,11 +154,11 @@ class Query:
         return items
 
     def time_ms(self, param: Param) -> int | None:
-        """An RFC 3339 time as epoch milliseconds."""
+        """An RFC 3339 time as epoch milliseconds, rounded up where the parameter is a bound."""
         text = self.text(param)
         if text is None:
             return None
-        time_ms = parse_time(text)
+        time_ms = parse_time(text, rounds_up=param.is_bound)
         if time_ms is None:
             raise invalid(
                 f"Parameter '{param.name}' must be an RFC 3339 time with a zone, such as 2024-05-01T10:00:00Z."

@@ -36,8 +36,8 @@ HISTORY_GROUP: Final = 32  # vehicles whose fixes in memory are gathered in one 
 HISTORY_SCAN: Final = 512  # vehicles looked at for one page, when few have fixes in the range
 
 TIME: Final = Param("time", "time", "The newest not after this moment, instead of the newest of all.")
-START: Final = Param("startTime", "time", "Begin of the range, inclusive (RFC 3339).", required=True)
-END: Final = Param("endTime", "time", "End of the range, exclusive (RFC 3339).", required=True)
+START: Final = Param("startTime", "time", "Begin of the range, inclusive (RFC 3339).", required=True, is_bound=True)
+END: Final = Param("endTime", "time", "End of the range, exclusive (RFC 3339).", required=True, is_bound=True)
 FILTERS: Final = (VEHICLE_IDS, TAG_IDS, PARENT_TAG_IDS)
 
 Assets = npt.NDArray[np.uint32]

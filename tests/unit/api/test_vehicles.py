@@ -181,6 +181,7 @@ async def test_lists_can_be_narrowed_to_what_is_new(client, make, world):
 
     assert await names("/fleet/vehicles", createdAfterTime="2024-05-01T10:01:00Z") == ["new"]
     assert await names("/fleet/vehicles", createdAfterTime="2024-05-01T10:00:00Z") == ["old", "new"]
+    assert await names("/fleet/vehicles", createdAfterTime="2024-05-01T10:00:00.0000001Z") == ["new"]
     world.clock.time_ms += 60_000
     await client.patch(f"/fleet/vehicles/{made['id']}", json={"notes": "changed"})
     assert await names("/fleet/vehicles", updatedAfterTime="2024-05-01T10:02:00.000Z") == ["old"]

@@ -36,6 +36,8 @@ class Param:
     required: bool = False
     minimum: int | None = None
     maximum: int | None = None
+    is_bound: bool = False
+    """A time from which on, or before which: where it lies between two milliseconds, the later one is meant."""
     most: int | None = None
     """Items of a csv that are never too many; what is counted otherwise its endpoint counts."""
     values: tuple[str, ...] = ()
