@@ -14,6 +14,7 @@ from samsara.types import (
     AddressGeofencePolygon,
     AddressGeofencePolygonVertices,
     CreateAddressRequestGeofence,
+    GrossVehicleWeight,
 )
 
 from odograph.api.resources import assets as assets_resource
@@ -71,6 +72,68 @@ async def test_a_vehicle_is_read_and_changed_by_id_and_external_id(world, acme, 
     assert changed.data.name == "Van B"
     assert (await samsara.vehicles.get("maintenance:250020")).data.name == "Van B"
     assert (await samsara.vehicles.update(public_id(van))).data.name == "Van B"
+
+
+async def test_an_asset_without_a_type_is_uncategorized_and_cannot_be_followed(samsara):
+    for given in ({}, {"type": None}, {"type": "uncategorized"}):
+        with pytest.raises(ApiError) as caught:
+            await samsara.assets.create_asset(name="A", **given)
+        assert caught.value.body["message"] == "type: 'uncategorized' can't be followed yet; allowed: vehicle."
+
+
+async def test_what_is_said_of_a_vehicle_is_kept_shown_and_taken_back(world, acme, samsara):
+    van = public_id(await world.make_vehicle(acme, name="Van"))
+    said = {
+        "vehicle_regulation_mode": "mixed",
+        "harsh_acceleration_setting_type": "heavyDuty",
+        "vehicle_type": "truck",
+        "gross_vehicle_weight": GrossVehicleWeight(unit="lb", weight=33_000),
+        "aux_input_type_1": "door",
+        "aux_input_type_13": "plow",
+    }
+    changed = (await samsara.vehicles.update(van, **said)).data
+    assert {field: getattr(changed, field) for field in said} == said
+    assert (await samsara.vehicles.update(van, name="B")).data.vehicle_type == "truck", "what is not given stays"
+    (listed,) = [vehicle async for vehicle in await samsara.vehicles.list()]
+    assert (listed.vehicle_regulation_mode, listed.aux_input_type_13) == ("mixed", "plow")
+    assert (
+        await samsara.assets.update_asset(id=van, regulation_mode="regulated")
+    ).data.regulation_mode == "regulated"
+    gone = (await samsara.vehicles.update(van, **dict.fromkeys(said))).data
+    assert [getattr(gone, field) for field in said] == [None] * len(said)
+    ignored = await samsara.vehicles.update(
+        van, odometer_meters=5, engine_hours=1, gateway_serial="G", attributes=[]
+    )
+    assert ignored.data.name == "B"
+    made = await samsara.assets.create_asset(
+        type="vehicle", regulation_mode="unregulated", readings_ingestion_enabled=True, attributes=[]
+    )
+    assert made.data.regulation_mode == "unregulated"
+    assert (await samsara.vehicles.get(made.data.id)).data.vehicle_regulation_mode == "unregulated"
+
+
+async def test_what_was_read_can_be_sent_back_as_it_is(world, acme, samsara):
+    van = public_id(await world.make_vehicle(acme, external_ids={"erp": "7"}, vin="1FTBW2CM5GKA12345", serial="S1"))
+    read = (await samsara.vehicles.get(van)).data
+    changed = (await samsara.vehicles.update(van, notes="x", external_ids=read.external_ids)).data
+    assert (changed.notes, changed.external_ids) == ("x", read.external_ids)
+    other = "1FTBW2CM5GKA54321"
+    moved = (await samsara.vehicles.update(van, vin=other, external_ids=read.external_ids)).data
+    assert moved.external_ids == {**read.external_ids, "samsara.vin": other}, "the VIN decides"
+    await samsara.vehicles.update(van, vin=read.vin, external_ids=read.external_ids)
+    assert (await samsara.assets.update_asset(id=van, external_ids=read.external_ids)).data.vin == read.vin
+    for pairs in ({"samsara.vin": other}, {"samsara.serial": ""}, {"samsara.name": "x"}):
+        with pytest.raises(ApiError) as caught:
+            await samsara.vehicles.update(van, external_ids=pairs)
+        assert caught.value.status_code == 400
+        (key,) = pairs
+        assert f"externalIds: '{key}'" in caught.value.body["message"]
+    assert (await samsara.vehicles.get(van)).data.external_ids == read.external_ids
+    tag = (await samsara.tags.create_tag(name="North", external_ids={"crm": "1"})).data
+    renamed = (await samsara.tags.patch_tag(tag.id, name="N", external_ids=tag.external_ids)).data
+    assert renamed.external_ids.dict() == {"crm": "1", "samsara.name": "N"}
+    with pytest.raises(ApiError):
+        await samsara.tags.patch_tag(tag.id, external_ids={"samsara.name": "other"})
 
 
 async def test_assets_are_made_listed_changed_and_deleted(world, samsara, monkeypatch):
@@ -225,9 +288,9 @@ async def test_refusals_arrive_as_the_sdks_own_errors(world, acme, samsara):
         await samsara.vehicles.get("0")
     assert caught.value.status_code == 404
     assert set(caught.value.body) == {"message", "requestId"}
-    await samsara.assets.create_asset(name="A", external_ids={"erp": "1"})
+    await samsara.assets.create_asset(type="vehicle", name="A", external_ids={"erp": "1"})
     with pytest.raises(ApiError) as caught:
-        await samsara.assets.create_asset(name="B", external_ids={"erp": "1"})
+        await samsara.assets.create_asset(type="vehicle", name="B", external_ids={"erp": "1"})
     assert caught.value.status_code == 400
     stranger = sdk(world, "odo_nobody")
     with pytest.raises(ApiError) as caught:

@@ -384,6 +384,21 @@ async def test_d17_a_range_has_its_start_and_not_its_end(fleet):
     assert (await history(fleet, NOON_MS, NOON_MS + 2))[0] == {fleet.ids[0]: [NOON_MS, NOON_MS + 1]}
 
 
+async def test_d17_a_bound_between_two_milliseconds_cuts_between_them(fleet):
+    await fleet.report(0, NOON_MS, NOON_MS + 1, NOON_MS + 2)
+    whole = at(NOON_MS).removesuffix("000Z")
+
+    async def times(path, **query):
+        answer = await fleet.http.get(f"/fleet/vehicles/locations{path}", params=query)
+        return [
+            ms(fix["time"]) for one in answer.json()["data"] for fix in one.get("locations", [one.get("location")])
+        ]
+
+    assert await times("/history", startTime=f"{whole}0001Z", endTime=f"{whole}0010001Z") == [NOON_MS + 1]
+    assert await times("/history", startTime=f"{whole}000Z", endTime=f"{whole}0000001Z") == [NOON_MS]
+    assert await times("", time=f"{whole}0009999Z") == [NOON_MS], "not after it"
+
+
 async def test_d18_a_range_may_be_as_long_as_anybody_likes(fleet):
     await fleet.report(0, NOON_MS - 9000 * DAY, NOON_MS)
     page = await fleet.locations.get_vehicle_locations_history(
@@ -473,6 +488,50 @@ async def test_stats_have_an_object_in_the_snapshot_and_arrays_in_feed_and_histo
         types=["gps"], start_time=at(NOON_MS - HOUR), end_time=at(NOON_MS + HOUR)
     )
     assert [ms(event.time) for event in page.data[0].gps] == [NOON_MS - HOUR, NOON_MS, NOON_MS + SECOND]
+
+
+async def test_decorations_are_those_that_the_vendor_allows_and_add_nothing_yet(fleet):
+    await fleet.report(0, NOON_MS)
+    decorated = await fleet.stats.get_vehicle_stats_feed(types=["gps"], decorations=["obdOdometerMeters", "gps"])
+    assert decorated.data[0].gps[0].decorations is None
+    refused = (
+        "gpsOdometerMeters",
+        "syntheticEngineSeconds",
+        "evChargingStatus",
+        "evDistanceDrivenMeters",
+        "nothing",
+    )
+    for decoration in refused:
+        assert await fleet.refused("stats/feed", types="gps", decorations=decoration) == 400
+        assert await fleet.refused("stats/feed", types="gps", decorations=f"gps,{decoration}") == 400
+    assert await fleet.refused("stats/feed", types="gps", decorations="gps,obdOdometerMeters,engineRpm") == 400
+    eight = ",".join(f"auxInput{number}" for number in range(3, 11))
+    assert (
+        await fleet.http.get("/fleet/vehicles/stats", params={"types": f"gps,engineRpm,{eight}"})
+    ).status_code == 200
+    assert await fleet.refused("stats", types=f"gps,engineRpm,auxInput1,{eight}") == 400
+
+
+async def test_stats_name_external_ids_and_locations_do_not(fleet):
+    ids = {"fleetNo": "17", "samsara.vin": "1FTBW2CM5GKA12345"}
+    named = await fleet.world.make_vehicle(
+        fleet.org, name="Named", external_ids={"fleetNo": "17"}, vin=ids["samsara.vin"]
+    )
+    await fleet.world.report(fleet.org, named, NOON_MS)
+    sdk, wanted = fleet.sdk, [public_id(named)]
+    range_ = {"start_time": "2024-05-01T00:00:00Z", "end_time": "2024-05-02T00:00:00Z"}
+    for answer in (
+        await sdk.vehicle_stats.get_vehicle_stats(types=["gps"], vehicle_ids=wanted),
+        await sdk.vehicle_stats.get_vehicle_stats_feed(types=["gps"], vehicle_ids=wanted),
+        await sdk.vehicle_stats.get_vehicle_stats_history(types=["gps"], vehicle_ids=wanted, **range_),
+    ):
+        assert answer.data[0].external_ids == ids
+    bare = assets.AssetFields(external_ids=None, vin=None)
+    await assets.update(fleet.world.catalog, fleet.org, AssetId(named.body.number), bare)
+    (shown,) = (await sdk.vehicle_stats.get_vehicle_stats(types=["gps"], vehicle_ids=wanted)).data
+    assert shown.external_ids is None, "none is left"
+    (shown,) = (await sdk.vehicle_locations.get_vehicle_locations(vehicle_ids=wanted)).data
+    assert "externalIds" not in shown.model_extra
 
 
 async def test_stats_that_nobody_reports_give_nothing_and_a_cursor_that_moves(fleet):

@@ -31,6 +31,7 @@ ENDPOINTS = [endpoint for resource in RESOURCES for endpoint in resource.endpoin
 FOR_TOKENS = [endpoint for endpoint in ENDPOINTS if not endpoint.operator_only]
 SCOPED = [endpoint for endpoint in ENDPOINTS if endpoint.scope is not None]
 LIMITED = [endpoint for endpoint in ENDPOINTS if endpoint.limit is not None]
+NAMING_ONE = [one for one in FOR_TOKENS if "{id}" in one.path or any(param.name == "id" for param in one.params)]
 PAGED = [endpoint for endpoint in ENDPOINTS if any(param.name == "after" for param in endpoint.params)]
 
 
@@ -281,7 +282,7 @@ async def test_ids_of_another_org_are_as_unknown_as_any(world, acme, endpoint):
         ("POST", "/tags", {"name": "x", "addresses": ["{addresses}"]}),
         ("POST", "/tags", {"name": "x", "drivers": ["{drivers}"]}),
         ("POST", "/tags", {"name": "x", "parentTagId": "{tags}"}),
-        ("POST", "/assets", {"name": "x", "tagIds": ["{tags}"]}),
+        ("POST", "/assets", {"type": "vehicle", "name": "x", "tagIds": ["{tags}"]}),
         ("PATCH", "/fleet/vehicles/[vehicles]", {"tagIds": ["{tags}"]}),
         ("PATCH", "/fleet/vehicles/[vehicles]", {"staticAssignedDriverId": "{drivers}"}),
         ("PATCH", "/fleet/drivers/[drivers]", {"staticAssignedVehicleId": "{vehicles}"}),
@@ -317,6 +318,19 @@ def _meant(body: Mapping[str, Any]) -> str:
     match = re.search(r"\{(\w+)\}", json.dumps(list(body.values())))
     assert match
     return match[1]
+
+
+@pytest.mark.parametrize("endpoint", NAMING_ONE, ids=name_of)
+async def test_what_a_token_may_not_see_is_as_unknown_to_it_as_what_is_not_there(world, acme, endpoint):
+    hidden = await populate(world, acme)
+    mine = await tags.create(world.catalog, acme, tags.TagFields(name="Mine"))
+    limited = world.client(await world.make_token(acme, tag_ids=[str(mine.body.number)]))
+    refusals = []
+    for ids in (hidden, dict.fromkeys(hidden, "1999999999")):
+        answer = await call(limited, endpoint, ids)
+        assert answer.status_code in {403, 404}, answer.text
+        refusals.append((answer.status_code, answer.json()["message"].replace(id_of(ids, endpoint), "…")))
+    assert refusals[0] == refusals[1]
 
 
 @every_endpoint

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odograph.errors import Refusal
+from odograph.live import assets as live_assets
 from odograph.live.directory import Directory
 from odograph.model.access import Principal, Scope
-from odograph.model.catalog import Asset, Device, Org, Tag, Token
+from odograph.model.catalog import Asset, Device, Org, Tag, Token, Traits, Weight
 from odograph.model.ids import AssetId, OrgId, RecordId, TagId, render_asset_id
 from odograph.store.base import INSTALL, Record
 
@@ -140,7 +141,9 @@ def test_a_token_with_tags_sees_only_what_carries_them(fleet):
     limited = Principal(org=A, scopes=frozenset(), tag_ids=frozenset([TagId(10), TagId(13)]))
     assert chosen(fleet, limited) == [1, 3]
     assert chosen(fleet, limited, vehicle_ids=[public(2), public(3)]) == [3]
-    assert chosen(fleet, limited, parent_tag_ids=["10"]) == [1, 3]
+    assert chosen(fleet, limited, parent_tag_ids=["10"]) == [1], "what is below it is no tag of the token's"
+    assert chosen(fleet, limited, tag_ids=["12"], parent_tag_ids=["11"]) == []
+    assert chosen(fleet, limited, tag_ids=["12", "13"], parent_tag_ids=["11"]) == [3]
     assert [fleet.sees(limited, AssetId(number)) for number in (1, 2, 3, 4, 5, 6)] == [True, False, True] + [
         False
     ] * 3
@@ -178,6 +181,12 @@ def test_what_is_found_equals_what_was_put(fleet):
     found = fleet.assets.find(A, RecordId(1009))
     assert (found.org, found.id, found.rev, found.body) == (A, 1009, 8000, body)
     assert type(found.body) is Asset
+    said = make_asset(
+        9, traits=Traits(vehicle_type="truck", gross_weight=Weight(3, "kg"), aux_inputs={"1": "door"})
+    )
+    for later, changed in enumerate((said, make_asset(9, tag_ids=(10,), tagged_ms=(5,)), make_asset(9)), 8001):
+        fleet.apply([record(A, "asset", 1009, later, changed)])
+        assert fleet.assets.find(A, RecordId(1009)).body == changed
     assert msgspec.json.decode(msgspec.json.encode(found.body), type=Asset) == body
 
 
@@ -185,6 +194,35 @@ def test_the_head_of_an_answer_is_valid_json_once_closed(fleet):
     fleet.apply([asset_record(1, rev=9000, name='Quo"te \u2028 Ünï')])
     head = fleet.assets.heads([1])[0]
     assert msgspec.json.decode(head + b"}") == {"id": public(1), "name": 'Quo"te \u2028 Ünï'}
+
+
+def test_a_head_names_external_ids_where_it_is_asked_to_and_there_are_any(fleet):
+    first, second, fourth, gone = fleet.assets.heads_with_external_ids([1, 2, 4, 99])
+    assert msgspec.json.decode(first + b"}")["externalIds"] == {"erp": "V-1", "samsara.vin": "1FTBW2CM5GKA12345"}
+    assert msgspec.json.decode(second + b"}")["externalIds"] == {"samsara.serial": "S2"}
+    assert msgspec.json.decode(fourth + b"}") == {"id": public(4), "name": "Van 4"}
+    assert gone is None
+
+
+def test_what_few_vehicles_have_costs_the_others_nothing(fleet):
+    def size(**fields):
+        return len(live_assets._packer.encode(live_assets._told(make_asset(9, **fields))))
+
+    bare = size(serial="S1")
+    assert size(serial="S1", driver_id=0, external_ids={}, traits=None) == bare
+    assert bare < len(live_assets._packer.encode(live_assets._Packed(*msgspec.structs.astuple(make_asset(9)))))
+    assert size(serial="S1", traits=Traits(vehicle_type="truck")) > bare
+
+
+def test_every_change_of_an_asset_and_of_nothing_else_is_counted(fleet):
+    before = fleet.assets.changes
+    fleet.apply([tag_record(14), device_record(77)])
+    assert fleet.assets.changes == before
+    fleet.apply([asset_record(1, rev=9000)])
+    renamed = fleet.assets.changes
+    assert renamed > before
+    fleet.apply([record(A, "asset", 1001, 9001)])
+    assert fleet.assets.changes > renamed
 
 
 def test_assets_are_paged_by_number(fleet):

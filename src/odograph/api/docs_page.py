@@ -131,6 +131,8 @@ def _type(schema: Schema) -> str:
         return f"list of {_type(schema.get('items', {}))}"
     if schema.get("type") == "object" and "additionalProperties" in schema:
         return "object of strings"
+    if "const" in schema:
+        return f"<code>{escape(str(schema['const']))}</code>"
     if "enum" in schema and len(schema["enum"]) <= 12:
         return " or ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
     return escape(str(schema.get("format") or schema.get("type", "anything"))) + _bounds(schema)

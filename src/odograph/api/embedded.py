@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from odograph.api.resources.base import Call
 from odograph.api.resources.vehicles import external_ids
 from odograph.api.wire import Time, render_time
+from odograph.catalog.fields import carries
 from odograph.catalog.routes import sees_vehicle
 from odograph.live.entity import Entity
 from odograph.model.catalog import LiveShare
@@ -48,17 +49,17 @@ def vehicle(call: Call, number: int) -> Mini | UnsetType:
 
 
 def driver(call: Call, number: int) -> Mini | UnsetType:
-    """A driver, where there is one of this number."""
-    return _mini(call.context.live.directory.drivers.find_by_number(call.principal.org, number))
+    """A driver, as far as this principal may see him."""
+    return _mini(call, call.context.live.directory.drivers.find_by_number(call.principal.org, number))
 
 
 def address(call: Call, number: int) -> Mini | UnsetType:
-    """An address, where there is one of this number."""
-    return _mini(call.context.live.directory.addresses.find_by_number(call.principal.org, AddressId(number)))
+    """An address, as far as this principal may see it."""
+    return _mini(call, call.context.live.directory.addresses.find_by_number(call.principal.org, AddressId(number)))
 
 
-def _mini(one: Entity[Any] | None) -> Mini | UnsetType:
-    if one is None:
+def _mini(call: Call, one: Entity[Any] | None) -> Mini | UnsetType:
+    if one is None or not carries(one.body.tag_ids, call.principal.tag_ids):
         return UNSET
     return Mini(id=str(one.body.number), name=one.body.name, external_ids=one.body.external_ids or UNSET)
 

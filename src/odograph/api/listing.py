@@ -24,8 +24,12 @@ C = TypeVar("C", bound=Address | Driver)
 
 _PAUSE_AFTER: Final = 512  # objects looked at between two chances for other requests
 
-CREATED_AFTER: Final = Param("createdAfterTime", "time", "Only what was made at or after this moment.")
-UPDATED_AFTER: Final = Param("updatedAfterTime", "time", "Only what was changed at or after this moment.")
+CREATED_AFTER: Final = Param(
+    "createdAfterTime", "time", "Only what was made at or after this moment.", is_bound=True
+)
+UPDATED_AFTER: Final = Param(
+    "updatedAfterTime", "time", "Only what was changed at or after this moment.", is_bound=True
+)
 ATTRIBUTES: Final = (
     Param("attributeValueIds", "csv", "Accepted; nothing has attributes here, so that nothing matches."),
     Param("attributes", "csv", "Accepted; nothing has attributes here, so that nothing matches."),
@@ -63,7 +67,7 @@ def carriers_after(call: Call, shelf: Tagged[C], after: int) -> Iterator[Entity[
     query, org, limit = call.query, call.principal.org, call.principal.tag_ids
     tag_ids, parent_ids, created_ms = query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), query.time_ms(CREATED_AFTER)
     is_filtered = bool(tag_ids or parent_ids)
-    wanted = call.context.live.directory.tags_meant(org, tag_ids, parent_ids)
+    wanted = call.context.live.directory.tags_meant(call.principal, tag_ids, parent_ids)
     for one in shelf.list_(org, after):
         carried = set(map(TagId, one.body.tag_ids))
         is_wanted = not (is_filtered and wanted.isdisjoint(carried)) and (created_ms or 0) <= one.body.created_ms
@@ -84,7 +88,7 @@ def assets_after(call: Call, after: int, ids: tuple[str, ...] = ()) -> Iterator[
     query, directory, org = call.query, call.context.live.directory, call.principal.org
     if any(query.csv(param) for param in ATTRIBUTES):
         return
-    chosen = directory.select(call.principal, query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), ids)
+    chosen = directory.select(call.principal, query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS), ids, "ids")
     numbers = directory.assets.roll(org).numbers if chosen is None else chosen
     updated_ms, created_ms = query.time_ms(UPDATED_AFTER), query.time_ms(CREATED_AFTER)
     for number in numbers[int(np.searchsorted(numbers, after, side="right")) :].tolist():

@@ -9,10 +9,19 @@ from typing import Any, Final
 
 import msgspec
 
+from odograph.api.limits import PER_ORG, PER_TOKEN
 from odograph.api.problems import ErrorBody
 from odograph.api.resources.base import Endpoint, Param, Resource
 
 EXTENSIONS: Final = "Odograph extensions"
+DESCRIPTION: Final = (
+    "Compatible with the fleet-location part of Samsara's REST API. "
+    f"What goes beyond it stands under '{EXTENSIONS}'. "
+    f"An API token may make {PER_TOKEN.calls} requests a second and all tokens of an organisation together "
+    f"{PER_ORG.calls}; where an endpoint allows fewer it says so. "
+    "Not described here are /ingest/{protocol}, to which devices send with keys of their own (/docs/protocols.md), "
+    "and what needs no token: /healthz, /readyz and, from the server's own machine, /metrics (/docs/operations.md)."
+)
 ERRORS: Final[dict[int, tuple[str, str]]] = {
     400: ("Invalid", "Something in the request is wrong; the message names it."),
     401: ("Unauthenticated", "The API token is missing, unknown, revoked or expired."),
@@ -52,8 +61,7 @@ def document(resources: Sequence[Resource], public_url: str) -> dict[str, Any]:
             "title": "Odograph",
             "version": version("odograph"),
             "summary": "Where every vehicle is and was.",
-            "description": "Compatible with the fleet-location part of Samsara's REST API. "
-            f"What goes beyond it stands under '{EXTENSIONS}'.",
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": public_url or "/"}],
@@ -97,7 +105,11 @@ def _operation(resource: Resource, endpoint: Endpoint, schemas: Mapping[Any, dic
 
 
 def describe(endpoint: Endpoint) -> str:
-    """Who may call it and how often, in words."""
+    """Who may call it and how often, in words, and what else is to be known of it."""
+    return f"{_who_and_how_often(endpoint)} {endpoint.note}".rstrip()
+
+
+def _who_and_how_often(endpoint: Endpoint) -> str:
     if endpoint.operator_only:
         who = "Only for the operator, on the server's own control socket."
     elif endpoint.scope is None:
@@ -133,6 +145,8 @@ def _parameter(param: Param) -> dict[str, Any]:
         schema["items"] = {"type": "string", "enum": list(param.values)}
     elif param.values:
         schema["enum"] = list(param.values)
+    if param.most is not None:
+        schema["maxItems"] = param.most
     parameter = {
         "name": param.name,
         "in": "query",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, assert_never
 from urllib.parse import parse_qsl
 
 import msgspec
+import msgspec.inspect
 
 from odograph.api import problems
 from odograph.api.resources.base import Param
@@ -26,18 +28,19 @@ PARENT_TAG_IDS: Final = Param("parentTagIds", "csv", "Only what carries one of t
 VEHICLE_IDS: Final = Param("vehicleIds", "csv", "Only these vehicles: ids, or external ids as `key:value`.")
 
 _TIME: Final = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(?:[Zz]|([+\- ])(\d\d):?(\d\d))", re.ASCII
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+\- ])(\d\d):?(\d\d))", re.ASCII
 )
+_LONGEST_TIME: Final = 64  # the standard names no end of a fraction; nobody's clock writes that many digits
 _INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def parse_time(text: str) -> int | None:
-    """Epoch milliseconds of an RFC 3339 time; None if it is not one. Finer fractions are cut.
+def parse_time(text: str, *, rounds_up: bool = False) -> int | None:
+    """Epoch milliseconds of an RFC 3339 time; None if it is not one. Finer fractions are cut, or rounded up.
 
     A blank stands for the `+` of an offset, which is what an unescaped one becomes in a URL.
     """
-    match = _TIME.fullmatch(text.strip())
+    match = _TIME.fullmatch(text.strip()) if len(text) <= _LONGEST_TIME else None
     if match is None:
         return None
     year, month, day, hour, minute, second = map(int, match.groups()[:6])
@@ -54,7 +57,8 @@ def parse_time(text: str) -> int | None:
         offset_s = (int(offset_h) * 3600 + int(offset_min) * 60) * (-1 if sign == "-" else 1)
     since = moment - _EPOCH
     seconds = since.days * 86400 + since.seconds + is_leap - offset_s
-    return seconds * 1000 + int(((fraction or "") + "000")[:3])
+    fraction = (fraction or "") + "000"
+    return seconds * 1000 + int(fraction[:3]) + (rounds_up and fraction[3:].strip("0") != "")
 
 
 def read_time(field: str, text: str) -> int:
@@ -150,11 +154,11 @@ class Query:
         return items
 
     def time_ms(self, param: Param) -> int | None:
-        """An RFC 3339 time as epoch milliseconds."""
+        """An RFC 3339 time as epoch milliseconds, rounded up where the parameter is a bound."""
         text = self.text(param)
         if text is None:
             return None
-        time_ms = parse_time(text)
+        time_ms = parse_time(text, rounds_up=param.is_bound)
         if time_ms is None:
             raise invalid(
                 f"Parameter '{param.name}' must be an RFC 3339 time with a zone, such as 2024-05-01T10:00:00Z."
@@ -208,9 +212,17 @@ def _range(low: int | None, high: int | None) -> str:
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-def read_new(body: bytes, shape: type[Body], without: Container[str] = ()) -> Body:
-    """The JSON body of a POST or PUT; null counts as absent, unknown fields and those of `without` are ignored."""
-    given = _decode(body, _drop_nulls)
+def read_new(
+    body: bytes,
+    shape: type[Body],
+    without: Container[str] = (),
+    otherwise: Mapping[str, object] = MappingProxyType({}),
+) -> Body:
+    """The JSON body of a POST or PUT; null counts as absent, unknown fields and those of `without` are ignored.
+
+    `otherwise` says what fields are that are not given.
+    """
+    given = {**otherwise, **_decode(body, _drop_nulls)}
     return _convert({name: value for name, value in given.items() if name not in without}, shape)
 
 
@@ -242,18 +254,37 @@ def _convert(value: Any, shape: type[Body]) -> Body:
     try:
         return msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
-        raise _named(str(error)) from None
+        raise _named(str(error), shape) from None
 
 
-def _named(text: str) -> Refusal:
-    """Say which field it was: msgspec ends its message with a path."""
+def _named(text: str, shape: type[msgspec.Struct]) -> Refusal:
+    """Say which field it was, msgspec ends its message with a path, and of a few words which are allowed."""
     missing = re.fullmatch(r"Object missing required field `([^`]+)`(?: - at `\$\.?(.*)`)?", text)
     if missing:
         return invalid(f"Field '{'.'.join(filter(None, (missing[2], missing[1])))}' is required.")
     what, _, path = text.partition(" - at `$")
     what = re.sub(r"`([^`]*)`", lambda match: _plain(match[1]), what)
     name = path.rstrip("`").lstrip(".")
+    if what.startswith("Invalid enum value"):
+        allowed = dict.fromkeys(_allowed(msgspec.inspect.type_info(shape), name.replace("[", ".[").split(".")))
+        what = f"{what}; allowed: {', '.join(allowed)}"
     return invalid(f"Field '{name}': {what[0].lower()}{what[1:]}." if name else f"{what}.")
+
+
+def _allowed(kind: msgspec.inspect.Type, steps: Sequence[str]) -> Iterator[str]:
+    """The words that are allowed at the end of a path."""
+    match kind:
+        case msgspec.inspect.UnionType():
+            for one in kind.types:
+                yield from _allowed(one, steps)
+        case msgspec.inspect.LiteralType() if not steps:
+            yield from map(str, kind.values)
+        case msgspec.inspect.ListType() if steps:
+            yield from _allowed(kind.item_type, steps[1:])
+        case msgspec.inspect.StructType() if steps:
+            for field in kind.fields:
+                if field.encode_name == steps[0]:
+                    yield from _allowed(field.type, steps[1:])
 
 
 _WORDS: Final = {

@@ -19,6 +19,7 @@ from odograph.api.resources.base import Answer, Call, Param
 from odograph.api.spelling import Endings, Groups, Piece, Rows, Speller, Spelling
 from odograph.api.wire import to_json
 from odograph.errors import invalid
+from odograph.live.assets import Assets as Shelf
 from odograph.live.directory import Directory
 from odograph.model.catalog import Address
 from odograph.model.fixes import Fixes, empty_fixes
@@ -35,8 +36,8 @@ HISTORY_GROUP: Final = 32  # vehicles whose fixes in memory are gathered in one 
 HISTORY_SCAN: Final = 512  # vehicles looked at for one page, when few have fixes in the range
 
 TIME: Final = Param("time", "time", "The newest not after this moment, instead of the newest of all.")
-START: Final = Param("startTime", "time", "Begin of the range, inclusive (RFC 3339).", required=True)
-END: Final = Param("endTime", "time", "End of the range, exclusive (RFC 3339).", required=True)
+START: Final = Param("startTime", "time", "Begin of the range, inclusive (RFC 3339).", required=True, is_bound=True)
+END: Final = Param("endTime", "time", "End of the range, exclusive (RFC 3339).", required=True, is_bound=True)
 FILTERS: Final = (VEHICLE_IDS, TAG_IDS, PARENT_TAG_IDS)
 
 Assets = npt.NDArray[np.uint32]
@@ -52,8 +53,8 @@ class Positions:
         self._is_shown = is_shown
         self._speller: Speller | None = None
         self._kept: dict[bytes, dict[int, bytes]] = {}
-        self._kept_in: Directory | None = None
-        self._kept_rev = 0
+        self._kept_in: Shelf | None = None
+        self._kept_as_of = 0
 
     async def snapshot(self, call: Call) -> Answer:
         """The newest fix of each vehicle, or the newest not after `time`."""
@@ -172,7 +173,7 @@ class Positions:
 
         Nothing of one that was deleted meanwhile.
         """
-        openings = self._openings(_directory(call), before, fixes["asset"][starts].tolist())
+        openings = self._openings(_directory(call).assets, before, fixes["asset"][starts].tolist())
         there = [one for one in openings if one is not None]
         if not there:
             return
@@ -184,16 +185,17 @@ class Positions:
             self._speller = Speller(self._spelling, call.context.geocoder)
         yield from self._speller.spell(fixes, Groups(starts, there, ending), self._addresses(call, fixes))
 
-    def _openings(self, directory: Directory, before: bytes, assets: list[int]) -> list[bytes | None]:
-        """What entries begin with; None for vehicles that are gone. Kept while the catalogue stays as it is."""
-        if self._kept_in is not directory or self._kept_rev != directory.rev:
-            self._kept, self._kept_in, self._kept_rev = {}, directory, directory.rev
+    def _openings(self, shelf: Shelf, before: bytes, assets: list[int]) -> list[bytes | None]:
+        """What entries begin with; None for vehicles that are gone. Kept while all vehicles stay as they are."""
+        if self._kept_in is not shelf or self._kept_as_of != shelf.changes:
+            self._kept, self._kept_in, self._kept_as_of = {}, shelf, shelf.changes
         kept = self._kept.setdefault(before, {})
         if len(kept) > KEPT_OPENINGS:
             kept.clear()
         found = [kept.get(asset) for asset in assets]
         if None in found:
-            for asset, head in zip(assets, directory.assets.heads(assets), strict=True):
+            heads = shelf.heads_with_external_ids if self._spelling.names_external_ids else shelf.heads
+            for asset, head in zip(assets, heads(assets), strict=True):
                 if head is not None:
                     kept[asset] = b"".join((b",", head, before))
             found = [kept.get(asset) for asset in assets]

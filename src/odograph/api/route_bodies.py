@@ -22,6 +22,9 @@ Sequencing = Literal["scheduledArrivalTime", "manual", "unknown"]
 State = Literal["unassigned", "scheduled", "en route", "skipped", "arrived", "departed"]
 
 
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
 class SingleUseLocation(msgspec.Struct, rename="camel", kw_only=True):
     """A place of a stop's own: a circle of 100 m where no radius is given."""
 
@@ -66,7 +69,7 @@ class StopPatch(msgspec.Struct, rename="camel", kw_only=True):
 class RoutePatch(msgspec.Struct, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; stops that are not named go, external ids are merged by key."""
 
-    name: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
     stops: list[StopPatch] | UnsetType | None = UNSET
     vehicle_id: str | UnsetType | None = UNSET
     driver_id: str | UnsetType | None = UNSET
@@ -80,7 +83,7 @@ class RoutePatch(msgspec.Struct, rename="camel", kw_only=True):
 class NewRoute(RoutePatch, rename="camel", kw_only=True):
     """A new route: two stops at least."""
 
-    name: Annotated[str, msgspec.Meta(max_length=255)]
+    name: Name
     stops: list[StopPatch]
 
 

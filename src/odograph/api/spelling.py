@@ -52,6 +52,8 @@ class Spelling:
     tail: str
     names_address: bool = False
     """Whether the address that holds a fix is named."""
+    names_external_ids: bool = False
+    """Whether each vehicle's external ids are."""
 
 
 LOCATIONS = Spelling("locations", one="location", many="locations", heading="heading", speed="speed", tail="")
@@ -63,6 +65,7 @@ STATS = Spelling(
     speed="speedMilesPerHour",
     tail=',"isEcuSpeed":false',
     names_address=True,
+    names_external_ids=True,
 )
 
 Piece = bytes | memoryview

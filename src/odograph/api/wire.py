@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from odograph.model.fixes import MARK_NAMES
+
 CKMH_PER_MPH: Final = 160.9344
 """Hundredths of a km/h in one mile per hour."""
 
@@ -19,6 +21,8 @@ Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180, description="Degrees,
 Heading = Annotated[float, msgspec.Meta(ge=0, lt=360, description="Degrees clockwise from true north.")]
 SpeedMph = Annotated[float, msgspec.Meta(ge=0, description="Miles per hour over ground.")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Doubt = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(MARK_NAMES.values())})]
+"""Why a reader may want to leave a fix out."""
 
 ENDINGS: Final = ("Z", *(f".{millisecond:03d}Z" for millisecond in range(1, 1000)))
 _encoder = msgspec.json.Encoder()

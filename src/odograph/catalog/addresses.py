@@ -187,10 +187,11 @@ def _checked(
     if not isinstance(fields.contacts, UnsetType):
         body = msgspec.structs.replace(body, contact_ids=_contacts(directory, org, body, fields, tag_limit))
     if not isinstance(fields.tag_ids, UnsetType):
-        body = msgspec.structs.replace(body, tag_ids=check.tag_ids(directory, org, fields.tag_ids))
+        tag_ids = check.tag_ids(directory, org, fields.tag_ids, body.tag_ids, tag_limit)
+        body = msgspec.structs.replace(body, tag_ids=tag_ids)
     if not isinstance(fields.external_ids, UnsetType):
         pairs = check.external_ids(body.external_ids, fields.external_ids)
-        check.check_external_ids_free(directory, org, None if old is None else old.id, pairs)
+        check.check_external_ids_free(directory, org, None if old is None else old.id, pairs, tag_limit)
         body = msgspec.structs.replace(body, external_ids=pairs)
     return body
 

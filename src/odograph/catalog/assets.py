@@ -13,7 +13,7 @@ from odograph.catalog.changes import Catalog, Plan, delete, found, put, take_num
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import Asset
+from odograph.model.catalog import Asset, Traits, Weight
 from odograph.model.ids import MAX_ASSETS, AssetId, OrgId, TagId
 from odograph.store.base import Change
 
@@ -24,11 +24,12 @@ TYPES: Final = ("vehicle",)
 class AssetFields(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for: UNSET keeps a field as it is (as it begins, for a new vehicle), None empties it.
 
-    `driver` is an id or a name `key:value`; "0" assigns nobody, as None does.
+    `driver` is an id or a name `key:value`; "0" assigns nobody, as None does. `aux_inputs` has
+    them by number.
     """
 
     name: str | UnsetType | None = UNSET
-    type: str | UnsetType | None = UNSET
+    type: str | UnsetType = UNSET
     vin: str | UnsetType | None = UNSET
     license_plate: str | UnsetType | None = UNSET
     serial: str | UnsetType | None = UNSET
@@ -39,6 +40,11 @@ class AssetFields(msgspec.Struct, frozen=True, kw_only=True):
     tag_ids: Sequence[str] | UnsetType | None = UNSET
     driver: str | UnsetType | None = UNSET
     external_ids: Mapping[str, object] | UnsetType | None = UNSET
+    regulation: str | UnsetType | None = UNSET
+    harsh_acceleration: str | UnsetType | None = UNSET
+    vehicle_type: str | UnsetType | None = UNSET
+    gross_weight: Weight | UnsetType | None = UNSET
+    aux_inputs: Mapping[str, str | UnsetType | None] = {}
 
 
 async def create(
@@ -112,7 +118,8 @@ def new_body(
     """The body of a vehicle that doesn't exist yet."""
     now_ms = catalog.clock.now_ms()
     blank = Asset(number=number, name="", created_ms=now_ms, updated_ms=now_ms)
-    return _related(catalog, org, _checked(catalog.directory, org, None, blank, fields), fields, tag_limit)
+    checked = _checked(catalog.directory, org, None, blank, fields, tag_limit)
+    return _related(catalog, org, checked, fields, tag_limit)
 
 
 def changed_body(
@@ -123,7 +130,7 @@ def changed_body(
     tag_limit: frozenset[TagId] | None = None,
 ) -> Asset:
     """The next body of a vehicle; equal to the last one when nothing changes."""
-    checked = _checked(catalog.directory, org, old.id, old.body, fields)
+    checked = _checked(catalog.directory, org, old.id, old.body, fields, tag_limit)
     body = _related(catalog, org, checked, fields, tag_limit)
     if body == old.body:
         return body
@@ -145,7 +152,8 @@ def _related(
 ) -> Asset:
     """With the tags and the driver that are asked for."""
     if not isinstance(fields.tag_ids, UnsetType):
-        body = body.carrying(check.tag_ids(catalog.directory, org, fields.tag_ids), catalog.clock.now_ms())
+        tag_ids = check.tag_ids(catalog.directory, org, fields.tag_ids, body.tag_ids, tag_limit)
+        body = body.carrying(tag_ids, catalog.clock.now_ms())
     if not isinstance(fields.driver, UnsetType):
         body = msgspec.structs.replace(body, driver_id=_driver(catalog.directory, org, fields.driver, tag_limit))
     return body
@@ -160,7 +168,14 @@ def _driver(directory: Directory, org: OrgId, asked: str | None, tag_limit: froz
     return driver.body.number
 
 
-def _checked(directory: Directory, org: OrgId, record_id: int | None, old: Asset, fields: AssetFields) -> Asset:
+def _checked(
+    directory: Directory,
+    org: OrgId,
+    record_id: int | None,
+    old: Asset,
+    fields: AssetFields,
+    tag_limit: frozenset[TagId] | None,
+) -> Asset:
     texts = {
         field: check.text(spoken, value, most, may_break=field == "notes")
         for field, spoken, most in _TEXTS
@@ -174,10 +189,27 @@ def _checked(directory: Directory, org: OrgId, record_id: int | None, old: Asset
     if not isinstance(fields.year, UnsetType):
         body = msgspec.structs.replace(body, year=check.year(fields.year))
     if not isinstance(fields.external_ids, UnsetType):
-        pairs = check.external_ids(old.external_ids, fields.external_ids)
-        check.check_external_ids_free(directory, org, record_id, pairs)
+        automatic = (old.automatic_ids(), body.automatic_ids())
+        pairs = check.external_ids(old.external_ids, fields.external_ids, automatic)
+        check.check_external_ids_free(directory, org, record_id, pairs, tag_limit)
         body = msgspec.structs.replace(body, external_ids=pairs)
-    return msgspec.structs.replace(body, name=_name(fields.name, body))
+    return msgspec.structs.replace(body, name=_name(fields.name, body), traits=_traits(old.traits, fields))
+
+
+def _traits(old: Traits | None, fields: AssetFields) -> Traits | None:
+    """With what is asked for put in; None where nothing is left."""
+    traits = old or Traits()
+    aux_inputs = dict(traits.aux_inputs)
+    for number, value in fields.aux_inputs.items():
+        if not isinstance(value, UnsetType):
+            aux_inputs[number] = check.text(f"auxInputType{number}", value, check.MAX_NAME)
+    traits = msgspec.structs.replace(traits, aux_inputs={key: text for key, text in aux_inputs.items() if text})
+    for field in ("regulation", "harsh_acceleration", "vehicle_type"):
+        if not isinstance(value := getattr(fields, field), UnsetType):
+            traits = msgspec.structs.replace(traits, **{field: value or ""})
+    if not isinstance(fields.gross_weight, UnsetType):
+        traits = msgspec.structs.replace(traits, gross_weight=fields.gross_weight)
+    return None if traits == Traits() else traits
 
 
 _TEXTS: Final = (
@@ -197,7 +229,7 @@ def _name(asked: str | UnsetType | None, body: Asset) -> str:
     return check.name("name", wanted)
 
 
-def _type(asked: str | None) -> str:
-    if asked in {None, *TYPES}:
-        return asked or TYPES[0]
-    raise invalid(f"type: {str(asked)[:40]!r} can't be followed yet; allowed: {', '.join(TYPES)}.")
+def _type(asked: str) -> str:
+    if asked in TYPES:
+        return asked
+    raise invalid(f"type: {asked[:40]!r} can't be followed yet; allowed: {', '.join(TYPES)}.")

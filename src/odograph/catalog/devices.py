@@ -15,7 +15,7 @@ from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.model.catalog import Device
-from odograph.model.ids import AssetId, OrgId, RecordId
+from odograph.model.ids import AssetId, OrgId, RecordId, TagId
 
 
 class DeviceFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,28 +32,40 @@ class DeviceFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def add(
-    catalog: Catalog, org: OrgId, fields: DeviceFields, *, with_key: bool = True
+    catalog: Catalog,
+    org: OrgId,
+    fields: DeviceFields,
+    *,
+    with_key: bool = True,
+    tag_limit: frozenset[TagId] | None = None,
 ) -> tuple[Entity[Device], str | None]:
     """A new device and its key, which is shown this once and kept as a hash; None where it gets none.
 
     Without a key it needs a device id, by which a network, the operator's trust or a forwarder lets it in.
+    `tag_limit` is the principal's `tag_ids`: nothing that it does not see is named in a refusal.
     NOT_FOUND for the vehicle, or INVALID naming the field.
     """
     key = new_key() if with_key else None
 
     def plan() -> Plan[tuple[Entity[Device], str | None]]:
-        body = new_body(catalog, org, fields, key)
+        body = new_body(catalog, org, fields, key, tag_limit)
         return Plan([put(None, org, body)], lambda records: (written(records[0], body), key))
 
     return await catalog.change(plan)
 
 
-async def update(catalog: Catalog, org: OrgId, device: RecordId, fields: DeviceFields) -> Entity[Device]:
+async def update(
+    catalog: Catalog,
+    org: OrgId,
+    device: RecordId,
+    fields: DeviceFields,
+    tag_limit: frozenset[TagId] | None = None,
+) -> Entity[Device]:
     """Put the given fields in. NOT_FOUND for device or vehicle, or INVALID naming the field."""
 
     def plan() -> Plan[Entity[Device]]:
         old = get(catalog.directory, org, device)
-        body = _checked(catalog.directory, org, old, old.body, fields)
+        body = _checked(catalog.directory, org, old, old.body, fields, tag_limit)
         if body == old.body:
             return Plan([], lambda _: old)
         return Plan([put(old, org, body)], lambda records: written(records[0], body))
@@ -87,10 +99,12 @@ def get(directory: Directory, org: OrgId, device: RecordId) -> Entity[Device]:
     return found(directory.devices.find(org, device), "device")
 
 
-def new_body(catalog: Catalog, org: OrgId, fields: DeviceFields, key: str | None) -> Device:
+def new_body(
+    catalog: Catalog, org: OrgId, fields: DeviceFields, key: str | None, tag_limit: frozenset[TagId] | None = None
+) -> Device:
     """The body of a device that doesn't exist yet, with the hash of its key if it gets one."""
     blank = Device(name="", created_ms=catalog.clock.now_ms(), key_hash="" if key is None else hex_digest(key))
-    return _checked(catalog.directory, org, None, blank, fields)
+    return _checked(catalog.directory, org, None, blank, fields, tag_limit)
 
 
 def fresh_body(name: str, asset: int, now_ms: int, *, device_id: str = "", key: str | None = None) -> Device:
@@ -99,17 +113,31 @@ def fresh_body(name: str, asset: int, now_ms: int, *, device_id: str = "", key: 
     return Device(name=name, created_ms=now_ms, asset_id=asset, device_id=device_id, key_hash=key_hash)
 
 
-def check_device_id(directory: Directory, org: OrgId, device_id: str | None, holder: RecordId | None = None) -> str:
+def check_device_id(
+    directory: Directory,
+    org: OrgId,
+    device_id: str | None,
+    holder: RecordId | None = None,
+    tag_limit: frozenset[TagId] | None = None,
+) -> str:
     """A device id that no other device of the org has; INVALID else. `holder` is the device's own record id."""
     device_id = check.text("deviceId", device_id, check.MAX_DEVICE_ID)
     other = directory.devices.find_by_device_id(org, device_id) if device_id else None
     if other is not None and other.id != holder:
-        raise invalid(f"deviceId: {device_id!r} already belongs to device {other.body.name!r}; it must be unique.")
+        asset = directory.assets.find_by_number(org, AssetId(other.body.asset_id))
+        is_seen = tag_limit is None or check.visible(asset, tag_limit) is not None
+        whose = f"device {other.body.name!r}" if is_seen else "another device of the organisation"
+        raise invalid(f"deviceId: {device_id!r} already belongs to {whose}; it must be unique.")
     return device_id
 
 
 def _checked(
-    directory: Directory, org: OrgId, old: Entity[Device] | None, body: Device, fields: DeviceFields
+    directory: Directory,
+    org: OrgId,
+    old: Entity[Device] | None,
+    body: Device,
+    fields: DeviceFields,
+    tag_limit: frozenset[TagId] | None,
 ) -> Device:
     if not isinstance(fields.asset_id, UnsetType):
         if fields.asset_id is not None:
@@ -117,7 +145,7 @@ def _checked(
         body = msgspec.structs.replace(body, asset_id=fields.asset_id or 0)
     if not isinstance(fields.device_id, UnsetType):
         holder = None if old is None else old.id
-        device_id = check_device_id(directory, org, fields.device_id, holder)
+        device_id = check_device_id(directory, org, fields.device_id, holder, tag_limit)
         body = msgspec.structs.replace(body, device_id=device_id)
     if not isinstance(fields.protocol, UnsetType):
         body = msgspec.structs.replace(body, protocol=check.protocol(fields.protocol))

@@ -60,7 +60,7 @@ async def create(
     def plan() -> Plan[Entity[Driver]]:
         now_ms = catalog.clock.now_ms()
         numbers, counting = take_numbers(catalog.directory, "drivers", 1, MAX_DRIVERS)
-        body = _checked(catalog, org, None, Driver(numbers[0], "", "", now_ms, now_ms), fields)
+        body = _checked(catalog, org, None, Driver(numbers[0], "", "", now_ms, now_ms), fields, tag_limit)
         check.check_within_tags(tag_limit, body.tag_ids)
         changes = [put(None, org, body), counting, *_assignment(catalog, org, body.number, fields, tag_limit)]
         return Plan(changes, lambda records: written(records[0], body))
@@ -78,7 +78,7 @@ async def update(
 
     def plan() -> Plan[Entity[Driver]]:
         old = get(catalog.directory, org, number, tag_limit)
-        body = _checked(catalog, org, old.id, old.body, fields)
+        body = _checked(catalog, org, old.id, old.body, fields, tag_limit)
         changes = _assignment(catalog, org, number, fields, tag_limit)
         if body == old.body:
             return Plan(changes, lambda _: old)
@@ -121,7 +121,14 @@ _TEXTS: Final = (
 """Fields of plain text: ours, as the outside calls them, and how long they may be."""
 
 
-def _checked(catalog: Catalog, org: OrgId, record_id: int | None, old: Driver, fields: DriverFields) -> Driver:
+def _checked(
+    catalog: Catalog,
+    org: OrgId,
+    record_id: int | None,
+    old: Driver,
+    fields: DriverFields,
+    tag_limit: frozenset[TagId] | None,
+) -> Driver:
     texts = {
         field: check.text(spoken, value, most, may_break=field == "notes")
         for field, spoken, most in _TEXTS
@@ -134,10 +141,11 @@ def _checked(catalog: Catalog, org: OrgId, record_id: int | None, old: Driver, f
     if not isinstance(fields.timezone, UnsetType):
         body = msgspec.structs.replace(body, timezone=check.timezone(fields.timezone) if fields.timezone else "")
     if not isinstance(fields.tag_ids, UnsetType):
-        body = msgspec.structs.replace(body, tag_ids=check.tag_ids(catalog.directory, org, fields.tag_ids))
+        tag_ids = check.tag_ids(catalog.directory, org, fields.tag_ids, old.tag_ids, tag_limit)
+        body = msgspec.structs.replace(body, tag_ids=tag_ids)
     if not isinstance(fields.external_ids, UnsetType):
         pairs = check.external_ids(old.external_ids, fields.external_ids)
-        check.check_external_ids_free(catalog.directory, org, record_id, pairs)
+        check.check_external_ids_free(catalog.directory, org, record_id, pairs, tag_limit)
         body = msgspec.structs.replace(body, external_ids=pairs)
     return msgspec.structs.replace(body, deactivated_ms=_deactivated_ms(catalog.clock.now_ms(), old, fields))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Final, TypeVar
 
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import Address, Asset, Driver
+from odograph.model.catalog import Address, Asset, Driver, Tag
 from odograph.model.ids import OrgId, TagId
 
 T = TypeVar("T", bound=Asset | Address | Driver)
@@ -23,6 +23,7 @@ MAX_PLATE: Final = 12
 MAX_DEVICE_ID: Final = 200
 VIN_LENGTH: Final = (11, 17)
 YEARS: Final = (1880, 2200)
+_AUTOMATIC: Final = "samsara."  # what such keys begin with, which the vendor's clients know
 _EXTERNAL_KEY: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MAX_EXTERNAL_VALUE: Final = 255
 _PROTOCOL: Final = re.compile(r"[a-z0-9_-]{0,32}")
@@ -97,22 +98,37 @@ def protocol(value: str | None) -> str:
     return value
 
 
-def external_ids(current: Mapping[str, str], given: Mapping[str, object] | None) -> dict[str, str]:
-    """`current` with the given pairs put in; a pair with null or "" is taken out, null for all takes out all."""
+def external_ids(
+    current: Mapping[str, str], given: Mapping[str, object] | None, automatic: Sequence[Mapping[str, str]] = ()
+) -> dict[str, str]:
+    """`current` with the given pairs put in; a pair with null or "" is taken out, null for all takes out all.
+
+    `automatic` holds the pairs that come by themselves, as they were and as they are going to be: whoever sends
+    back what was read may send them along.
+    """
     if given is None:
         return {}
     merged = dict(current)
     for key, value in given.items():
-        if value is None or value == "":
+        if key.startswith(_AUTOMATIC):
+            _check_automatic(key, value, automatic)
+        elif value is None or value == "":
             merged.pop(key, None)
         else:
             merged[_external_key(key)] = _external_value(key, value)
     return merged
 
 
+def _check_automatic(key: str, value: object, automatic: Sequence[Mapping[str, str]]) -> None:
+    """Refuse another value than the server's own; "" and null where it has none."""
+    own = [pairs.get(key, "") for pairs in automatic]
+    if (value or "") in own:
+        return
+    what = f"is {own[-1]!r} by itself" if own and own[-1] else "is filled by the server"
+    raise invalid(f"externalIds: {key[:60]!r} {what} and can't be set; leave it out, or as it was read.")
+
+
 def _external_key(key: str) -> str:
-    if key.startswith("samsara."):
-        raise invalid(f"externalIds: {key[:60]!r} is filled by the server; choose a key without 'samsara.'.")
     if not _EXTERNAL_KEY.fullmatch(key):
         raise invalid(f"externalIds: key {key[:60]!r} is not allowed; 1 to 32 of A-Z a-z 0-9 _ - are.")
     return key
@@ -128,33 +144,57 @@ def _external_value(key: str, value: object) -> str:
     return value
 
 
-def check_external_ids_free(directory: Directory, org: OrgId, holder: int | None, pairs: Mapping[str, str]) -> None:
-    """Refuse a pair that another object of the org holds, whatever its kind; `holder` is the record's own id."""
+def check_external_ids_free(
+    directory: Directory,
+    org: OrgId,
+    holder: int | None,
+    pairs: Mapping[str, str],
+    limit: frozenset[TagId] | None = None,
+) -> None:
+    """Refuse a pair that another object of the org holds, whatever its kind; `holder` is the record's own id.
+
+    Who is limited to tags is told of the other only where it carries one of them, or is one.
+    """
     for key, value in pairs.items():
         other = directory.find_external(org, f"{key}:{value}")
         if other is not None and other.id != holder:
-            raise invalid(f"externalIds: {key}:{value} already belongs to {other.body.name!r}; it must be unique.")
+            carried = (other.body.number,) if isinstance(other.body, Tag) else other.body.tag_ids
+            whose = repr(other.body.name) if carries(carried, limit) else "something else in the organisation"
+            raise invalid(f"externalIds: {key}:{value} already belongs to {whose}; it must be unique.")
 
 
-def tag_ids(directory: Directory, org: OrgId, given: Iterable[str] | None) -> tuple[int, ...]:
-    """The numbers of these tags (ids, or names `key:value`), ascending; INVALID for an unknown one."""
-    numbers: set[int] = set()
+def tag_ids(
+    directory: Directory,
+    org: OrgId,
+    given: Iterable[str] | None,
+    before: Iterable[int] = (),
+    limit: frozenset[TagId] | None = None,
+) -> tuple[int, ...]:
+    """The numbers of these tags (ids, or names `key:value`), ascending; INVALID for an unknown one.
+
+    Who is limited to tags knows no others: it neither gives them nor, of those carried `before`, takes them away.
+    """
+    numbers = {number for number in before if not carries((number,), limit)}
     for one in given or ():
         tag = directory.find_tag(org, one)
-        if tag is None:
+        if tag is None or not carries((tag.body.number,), limit):
             raise invalid(f"tagIds: there is no tag {one[:60]!r}; list the tags to see their ids.")
         numbers.add(tag.body.number)
     return tuple(sorted(numbers))
 
 
+def carries(numbers: Iterable[int], limit: frozenset[TagId] | None) -> bool:
+    """Whether one of these tags is among those that a token is limited to; always where it is not limited."""
+    return limit is None or not limit.isdisjoint(map(TagId, numbers))
+
+
 def visible(entity: Entity[T] | None, limit: frozenset[TagId] | None) -> Entity[T] | None:
     """What carries tags, as far as a token limited to tags sees it: it must carry one of them."""
-    is_hidden = entity is not None and limit is not None and limit.isdisjoint(map(TagId, entity.body.tag_ids))
-    return None if is_hidden else entity
+    return entity if entity is not None and carries(entity.body.tag_ids, limit) else None
 
 
 def check_within_tags(limit: frozenset[TagId] | None, numbers: Iterable[int]) -> None:
     """Refuse what a token limited to tags would not see itself."""
-    if limit is not None and limit.isdisjoint(TagId(number) for number in numbers):
+    if limit is not None and not carries(numbers, limit):
         allowed = ", ".join(str(tag) for tag in sorted(limit))
         raise invalid(f"tagIds: this token sees only what carries a tag of {allowed}; give at least one of them.")

@@ -117,17 +117,14 @@ def get(directory: Directory, org: OrgId, number: RouteId, tag_limit: TagLimit =
 
 def is_visible(directory: Directory, org: OrgId, body: Route | RecurringRoute, tag_limit: TagLimit) -> bool:
     """Whether it, or its vehicle, carries one of these tags."""
-    if tag_limit is None or not tag_limit.isdisjoint(map(TagId, body.tag_ids)):
+    if check.carries(body.tag_ids, tag_limit):
         return True
     return bool(body.asset_id) and sees_vehicle(directory, org, AssetId(body.asset_id), tag_limit)
 
 
 def sees_vehicle(directory: Directory, org: OrgId, number: AssetId, tag_limit: TagLimit) -> bool:
     """Whether the vehicle is there and carries one of these tags."""
-    asset = directory.assets.find_by_number(org, number)
-    if asset is None:
-        return False
-    return tag_limit is None or not tag_limit.isdisjoint(map(TagId, asset.body.tag_ids))
+    return check.visible(directory.assets.find_by_number(org, number), tag_limit) is not None
 
 
 def number_routes(directory: Directory, count: int) -> tuple[range, Change]:
@@ -189,8 +186,8 @@ def _vehicle(directory: Directory, org: OrgId, text: str, tag_limit: TagLimit) -
 
 
 def _driver(directory: Directory, org: OrgId, text: str, tag_limit: TagLimit) -> int:
-    driver = directory.drivers.find_by_text(org, text)
-    if driver is None or (tag_limit is not None and tag_limit.isdisjoint(map(TagId, driver.body.tag_ids))):
+    driver = check.visible(directory.drivers.find_by_text(org, text), tag_limit)
+    if driver is None:
         raise invalid(f"driverId: there is no driver {text[:60]!r}; list the drivers to see their ids.")
     return driver.body.number
 
@@ -214,10 +211,11 @@ def described(
         notes = check.text("notes", fields.notes, stopping.MAX_NOTES, may_break=True)
         body = msgspec.structs.replace(body, notes=notes)
     if not isinstance(fields.tag_ids, UnsetType):
-        body = msgspec.structs.replace(body, tag_ids=check.tag_ids(directory, org, fields.tag_ids))
+        tag_ids = check.tag_ids(directory, org, fields.tag_ids, body.tag_ids, limit)
+        body = msgspec.structs.replace(body, tag_ids=tag_ids)
     if not isinstance(fields.external_ids, UnsetType):
         pairs = check.external_ids(body.external_ids, fields.external_ids)
-        check.check_external_ids_free(directory, org, None if old is None else old.id, pairs)
+        check.check_external_ids_free(directory, org, None if old is None else old.id, pairs, limit)
         body = msgspec.structs.replace(body, external_ids=pairs)
     asset_id, driver_id = _assigned(
         directory, org, (body.asset_id, body.driver_id), fields.vehicle, fields.driver, limit

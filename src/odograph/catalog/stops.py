@@ -110,8 +110,8 @@ def place_of(
 def _address(
     directory: Directory, org: OrgId, field: str, text: str, tag_limit: frozenset[TagId] | None
 ) -> Entity[Address]:
-    found = directory.addresses.find_by_text(org, text)
-    if found is None or (tag_limit is not None and tag_limit.isdisjoint(map(TagId, found.body.tag_ids))):
+    found = check.visible(directory.addresses.find_by_text(org, text), tag_limit)
+    if found is None:
         raise invalid(f"{field}.addressId: there is no address {text[:60]!r}; list the addresses to see their ids.")
     return found
 

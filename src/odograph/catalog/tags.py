@@ -107,13 +107,15 @@ def _membership(catalog: Catalog, org: OrgId, number: TagId, fields: TagFields) 
 
 
 def _checked(directory: Directory, org: OrgId, old: Entity[Tag] | None, body: Tag, fields: TagFields) -> Tag:
+    automatic_before = body.automatic_ids()
     name = body.name if isinstance(fields.name, UnsetType) else fields.name
     body = msgspec.structs.replace(body, name=check.name("name", name, check.MAX_TAG_NAME))
     if not isinstance(fields.parent, UnsetType):
         parent = _parent(directory, org, TagId(body.number), fields.parent)
         body = msgspec.structs.replace(body, parent_id=parent)
     if not isinstance(fields.external_ids, UnsetType):
-        pairs = check.external_ids(body.external_ids, fields.external_ids)
+        automatic = (automatic_before, body.automatic_ids())
+        pairs = check.external_ids(body.external_ids, fields.external_ids, automatic)
         check.check_external_ids_free(directory, org, None if old is None else old.id, pairs)
         body = msgspec.structs.replace(body, external_ids=pairs)
     return body

@@ -13,15 +13,18 @@ from time import perf_counter
 from typing import Any, ClassVar, Final
 from urllib.parse import unquote
 
+import msgspec
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from odograph.ingest.http import PREFIX, Exchange, Head, IngestHttp, Reply
 from odograph.onewrite import OneWriteProtocol
-from odograph.telemetry import Served, count_served, forget_request_id, log_served
+from odograph.telemetry import Served, count_served, forget_request_id, log_served, new_request_id
 
 _PREFIX: Final = PREFIX.encode()
 _CLOSE: Final = b"connection: close\r\n"
+LONGEST_URL: Final = 0xFFFF  # what the server's own protocol can take apart; 2,000 ids take half of it
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+_LOGGED_PATH: Final = 200
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus
 }
@@ -183,6 +186,32 @@ class DeviceConnection(OneWriteProtocol):
             self.cycle.end()
         else:
             super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Decline what never became a request in the shape of all other refusals. `msg` is the server's own."""
+        del msg
+        if self.transport.is_closing():
+            return
+        url: bytes = getattr(self, "url", b"")  # which begins with a connection's first request
+        if len(url) > LONGEST_URL:
+            status = HTTPStatus.REQUEST_URI_TOO_LONG.value
+            message = f"The URL is longer than {LONGEST_URL} bytes. Split the request."
+        else:
+            status = HTTPStatus.BAD_REQUEST.value
+            message = (
+                "This is no HTTP/1.1 request: its first line, its URL, a header or its body's framing is malformed."
+            )
+        request_id = new_request_id()
+        body = msgspec.json.encode({"message": message, "requestId": request_id})
+        self.send(
+            b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n%b"
+            % (_STATUS_LINES[status], self.default_headers(), len(body), request_id.encode(), _CLOSE, body)
+        )
+        self.transport.close()
+        path = url.partition(b"?")[0][:_LOGGED_PATH].decode("latin-1")
+        count_served("other", status, 0.0)
+        log_served(Served("", path, "", status, len(body), 0.0, self.client[0] if self.client else ""))
+        forget_request_id()
 
     def pause_writing(self) -> None:
         """Who does not read its answers is not listened to."""

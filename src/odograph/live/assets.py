@@ -25,7 +25,10 @@ NONE.setflags(write=False)
 
 
 class _Packed(Asset, frozen=True, array_like=True):
-    """An asset's body without its field names and its name, which is in the head: a third of its JSON."""
+    """An asset's body without its field names and its name, which is in the head: a third of its JSON.
+
+    It ends with the last field that says anything: what few vehicles have costs the others nothing.
+    """
 
 
 class _Head(msgspec.Struct):
@@ -54,12 +57,8 @@ class Roll:
 
 def names_of(body: Asset) -> Iterator[str]:
     """What an asset can be called besides its id: external ids as `key:value`, and the two automatic ones."""
-    for key, value in body.external_ids.items():
+    for key, value in (*body.external_ids.items(), *body.automatic_ids().items()):
         yield f"{key}:{value}"
-    if body.vin:
-        yield f"samsara.vin:{body.vin}"
-    if body.serial:
-        yield f"samsara.serial:{body.serial}"
 
 
 class Assets(Many[Asset]):
@@ -75,6 +74,8 @@ class Assets(Many[Asset]):
         self._sets: Interned[tuple[int, ...]] = Interned()
         self._rolls: dict[OrgId, Roll] = {}
         self._driven: dict[int, set[int]] = {}  # number of a driver -> numbers of the assets assigned to him
+        self.changes = 0
+        """How many there were: whatever was derived from assets holds while it stays."""
 
     def _link(self, slot: int, record: Record, body: Asset) -> None:
         if slot == len(self._numbers):
@@ -83,9 +84,7 @@ class Assets(Many[Asset]):
             self._tag_sets.append(0)
         name = msgspec.json.encode(body.name)
         head = b'{"id":"%b","name":%b' % (render_asset_id(AssetId(body.number)).encode(), name)
-        number, _, *rest = msgspec.structs.astuple(body)
-        packed = _packer.encode(_Packed(number, "", *rest))
-        self._shelf.fill(slot, record.org, record.rev, head + packed)
+        self._shelf.fill(slot, record.org, record.rev, head + _packer.encode(_told(body)))
         self._numbers[slot], self._heads[slot] = body.number, len(head)
         self._tag_sets[slot] = self._sets.hold(body.tag_ids)
         self._places.put(body.number, slot)
@@ -94,6 +93,7 @@ class Assets(Many[Asset]):
         for text in names_of(body):
             self._names.add(_code(record.org, text), slot)
         self._rolls.pop(record.org, None)
+        self.changes += 1
 
     def _unlink(self, slot: int) -> None:
         org, body = OrgId(self._shelf.orgs[slot]), self._body(slot)
@@ -104,6 +104,7 @@ class Assets(Many[Asset]):
             self._driven[body.driver_id].discard(body.number)
         self._sets.release(self._tag_sets[slot])
         self._rolls.pop(org, None)
+        self.changes += 1
 
     def _body(self, slot: int) -> Asset:
         head = self._shelf.body(slot, 0, self._heads[slot])
@@ -148,6 +149,17 @@ class Assets(Many[Asset]):
         slots = map(find, numbers)
         return [bodies[(at := starts[slot]) : at + heads[slot]] if slot >= 0 else None for slot in slots]
 
+    def heads_with_external_ids(self, numbers: Iterable[int]) -> list[bytes | None]:
+        """The same with `"externalIds"`, the automatic ones too, of those that have any."""
+        slots = map(self._places.find, numbers)
+        return [self._head_with_external_ids(slot) if slot >= 0 else None for slot in slots]
+
+    def _head_with_external_ids(self, slot: int) -> bytes:
+        body, length = bytes(self._shelf.body(slot)), self._heads[slot]
+        packed = _unpacker.decode(memoryview(body)[length:])
+        pairs = {**packed.external_ids, **packed.automatic_ids()}
+        return b'%b,"externalIds":%b' % (body[:length], msgspec.json.encode(pairs)) if pairs else body[:length]
+
     def list_(self, org: OrgId, after: int = 0, limit: int | None = None) -> list[Entity[Asset]]:
         """Of one org, by number, those with number > `after`, at most `limit`."""
         numbers = self.roll(org).numbers
@@ -172,6 +184,17 @@ class Assets(Many[Asset]):
                 parts.setdefault(tag, []).append(part)
         by_tag = {tag: _sorted(np.concatenate(some)) for tag, some in parts.items()}
         return Roll(_sorted(numbers), by_tag)
+
+
+_SILENT: Final = msgspec.structs.astuple(Asset(0, "", 0, 0))
+
+
+def _told(body: Asset) -> list[object]:
+    number, _, *rest = msgspec.structs.astuple(body)
+    values = [number, "", *rest]
+    while values[-1] == _SILENT[len(values) - 1]:
+        values.pop()
+    return values
 
 
 def _code(org: OrgId, text: str) -> int:

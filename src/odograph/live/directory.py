@@ -180,27 +180,32 @@ class Directory:
         tag_ids: Sequence[str] = (),
         parent_tag_ids: Sequence[str] = (),
         vehicle_ids: Sequence[str] = (),
+        called: str = "vehicleIds",
     ) -> AssetIds | None:
         """The assets that a request means, ascending; None for every asset of the org.
 
         The filters are united, an id that is not known adds nothing, and a token with tags sees of it only
-        what carries one of them now. INVALID for an id that could never be one.
+        what carries one of them now. INVALID for an id that could never be one, of those `vehicle_ids` that are
+        `called` so by the request.
         """
         roll = self.assets.roll(principal.org)
         mine = None if principal.tag_ids is None else roll.tagged(principal.tag_ids)
         if not (tag_ids or parent_tag_ids or vehicle_ids):
             return mine
-        wanted = self.tags_meant(principal.org, tag_ids, parent_tag_ids)
-        chosen = _united(roll.tagged(wanted), self._numbers(principal.org, vehicle_ids))
+        wanted = self.tags_meant(principal, tag_ids, parent_tag_ids)
+        chosen = _united(roll.tagged(wanted), self._numbers(principal.org, called, vehicle_ids))
         return chosen if mine is None else np.intersect1d(chosen, mine, assume_unique=True)
 
-    def tags_meant(self, org: OrgId, tag_ids: Sequence[str], parent_tag_ids: Sequence[str]) -> set[TagId]:
+    def tags_meant(self, principal: Principal, tag_ids: Sequence[str], parent_tag_ids: Sequence[str]) -> set[TagId]:
         """The tags of which one is to be carried; an id that is not known adds nothing.
 
-        INVALID for an id that could never be one.
+        To who is limited to tags no others are known. INVALID for an id that could never be one.
         """
-        wanted = self._tag_ids(org, "tagIds", tag_ids)
-        return wanted | self.tags.subtree(org, self._tag_ids(org, "parentTagIds", parent_tag_ids))
+        mine = principal.tag_ids
+        wanted = self._tag_ids(principal.org, "tagIds", tag_ids)
+        roots = self._tag_ids(principal.org, "parentTagIds", parent_tag_ids)
+        wanted |= self.tags.subtree(principal.org, roots if mine is None else roots & mine)
+        return wanted if mine is None else wanted & mine
 
     def sees(self, principal: Principal, number: AssetId) -> bool:
         """Whether this asset is among what `select` gives without filters."""
@@ -217,12 +222,13 @@ class Directory:
             _check_id(field, text)
         return {TagId(tag.body.number) for text in texts if (tag := self.find_tag(org, text)) is not None}
 
-    def _numbers(self, org: OrgId, texts: Sequence[str]) -> AssetIds:
+    def _numbers(self, org: OrgId, field: str, texts: Sequence[str]) -> AssetIds:
+        for text in texts:
+            _check_id(field, text)
         numbers = {number for text in texts if (number := self._number(org, text)) is not None}
         return np.array(sorted(numbers), dtype=np.uint32) if numbers else NONE
 
     def _number(self, org: OrgId, text: str) -> AssetId | None:
-        _check_id("vehicleIds", text)
         if ":" in text:
             asset = self.assets.find_by_name(org, text)
             return None if asset is None else AssetId(asset.body.number)

@@ -28,6 +28,23 @@ class Org(msgspec.Struct, frozen=True, omit_defaults=True):
     enrolment_hash: str = ""  # SHA-256, in hex, of the enrolment key; "" while it has none
 
 
+class Weight(msgspec.Struct, frozen=True):
+    """As it was given: pounds stay pounds."""
+
+    weight: int
+    unit: str
+
+
+class Traits(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is said of a vehicle for its own sake: kept and shown, and nothing here depends on it."""
+
+    regulation: str = ""
+    harsh_acceleration: str = ""
+    vehicle_type: str = ""
+    gross_weight: Weight | None = None
+    aux_inputs: dict[str, str] = {}  # number of the input, from "1" -> what is wired to it
+
+
 class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     """Something we follow. `number` is its AssetId in the log; never given to another asset."""
 
@@ -47,6 +64,12 @@ class Asset(msgspec.Struct, frozen=True, omit_defaults=True):
     external_ids: dict[str, str] = {}
     tagged_ms: tuple[int, ...] = ()  # parallel to tag_ids: since when it carries each; () since it was made
     driver_id: int = 0  # number of the driver who is assigned to it for good; 0: nobody
+    traits: Traits | None = None  # None where there is nothing in it: few vehicles have any
+
+    def automatic_ids(self) -> dict[str, str]:
+        """The external ids that come by themselves."""
+        pairs = (("samsara.vin", self.vin), ("samsara.serial", self.serial))
+        return {key: value for key, value in pairs if value}
 
     def carries_since_ms(self, tag_id: int) -> int | None:
         """Since when it carries a tag without a break, in epoch ms; None while it doesn't."""
@@ -69,6 +92,10 @@ class Tag(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     parent_id: int = 0  # number of the tag above it; 0: a root
     external_ids: dict[str, str] = {}
+
+    def automatic_ids(self) -> dict[str, str]:
+        """The external id that comes by itself."""
+        return {"samsara.name": self.name}
 
 
 class Device(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -32,14 +32,14 @@ class ShareType(Protocol[Given_contra]):
         """The fields of a LiveShare that this config means. INVALID naming the field."""
         ...
 
-    def render(self, share: LiveShare, directory: Directory, org: OrgId) -> msgspec.Struct:
-        """The config as answers show it; what was deleted meanwhile keeps its id."""
+    def render(self, share: LiveShare, sight: Sight) -> msgspec.Struct:
+        """The config as answers show it to whoever has this sight; what was deleted meanwhile keeps its id."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What whoever makes a link may put into it: things of the org that carry a tag of `limit`; None for all.
+    """What whoever makes or reads a link may see: things of the org that carry a tag of `limit`; None for all.
 
     Each look-up takes an id or an external id `key:value`. INVALID, in the same words for what is not there
     and for what may not be seen.

@@ -9,9 +9,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from odograph.errors import invalid
-from odograph.live.directory import Directory
 from odograph.model.catalog import Destination, LiveShare
-from odograph.model.ids import AssetId, OrgId, TagId, render_asset_id
+from odograph.model.ids import AssetId, TagId, render_asset_id
 from odograph.sharing.base import Sight
 
 MAX_TAGS: Final = 100  # of one link: more are better said by a tag of their own
@@ -65,7 +64,7 @@ class ByAsset:
         """As the port says; `assetId` wins over `tagIds` (contract.md D-5)."""
         return {**self._subjects(config, sight), **self._destination(config, sight)}
 
-    def render(self, share: LiveShare, directory: Directory, org: OrgId) -> AssetShareConfig:
+    def render(self, share: LiveShare, sight: Sight) -> AssetShareConfig:
         """As the port says."""
         place = share.destination
         location: ShareLocation | UnsetType = UNSET
@@ -78,7 +77,7 @@ class ByAsset:
             )
         return AssetShareConfig(
             asset_id=render_asset_id(AssetId(share.asset_id)) if share.asset_id else UNSET,
-            tags=UNSET if share.asset_id else _tags(share, directory, org),
+            tags=UNSET if share.asset_id else _tags(share, sight),
             location=location,
             address_id=str(share.address_id) if share.address_id else UNSET,
         )
@@ -109,13 +108,13 @@ class ByAsset:
         }
 
 
-def _tags(share: LiveShare, directory: Directory, org: OrgId) -> list[ShareTag]:
-    found = (directory.tags.find_by_number(org, TagId(number)) for number in share.tag_ids)
+def _tags(share: LiveShare, sight: Sight) -> list[ShareTag]:
+    found = (sight.directory.tags.find_by_number(sight.org, TagId(number)) for number in share.tag_ids)
     return [
         ShareTag(
             id=str(tag.body.number),
             name=tag.body.name,
-            parent_tag_id=str(tag.body.parent_id) if tag.body.parent_id else UNSET,
+            parent_tag_id=str(parent) if (parent := tag.body.parent_id) and sight.sees((parent,)) else UNSET,
         )
         for tag in found
         if tag is not None

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from odograph.live.directory import Directory
 from odograph.model.catalog import LiveShare
-from odograph.model.ids import OrgId
 from odograph.sharing.base import Sight
 
 
@@ -30,9 +28,9 @@ class ByLocation:
         """As the port says; an external id is resolved now (contract.md D-7)."""
         return {"address_id": sight.address(f"{self.config_key}.addressId", config.address_id)}
 
-    def render(self, share: LiveShare, directory: Directory, org: OrgId) -> LocationShareConfig:
+    def render(self, share: LiveShare, sight: Sight) -> LocationShareConfig:
         """As the port says."""
-        del directory, org
+        del sight
         return LocationShareConfig(address_id=str(share.address_id))
 
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from odograph.live.directory import Directory
 from odograph.model.catalog import LiveShare
-from odograph.model.ids import OrgId
 from odograph.sharing.base import Sight
 
 
@@ -30,9 +28,9 @@ class ByRoute:
         """As the port says; one counter numbers recurring and single routes (contract.md D-21)."""
         return {"route_id": sight.route(f"{self.config_key}.recurringRouteId", config.recurring_route_id)}
 
-    def render(self, share: LiveShare, directory: Directory, org: OrgId) -> RouteShareConfig:
+    def render(self, share: LiveShare, sight: Sight) -> RouteShareConfig:
         """As the port says."""
-        del directory, org
+        del sight
         return RouteShareConfig(recurring_route_id=str(share.route_id))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from pathlib import Path
 
 from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
 from odograph.api.app import build
 from odograph.api.docs_page import CONTENT_SECURITY_POLICY
+from odograph.api.limits import PER_ORG, PER_TOKEN
 from odograph.api.resources.registry import RESOURCES
 
 
@@ -29,6 +32,47 @@ def test_operation_ids_and_tags_are_unique_and_declared(world):
     assert len(ids) == len(set(ids))
     declared = {tag["name"] for tag in world.document["tags"]}
     assert {tag for one in operations for tag in one["tags"]} == declared
+
+
+async def test_the_limits_of_a_token_and_an_org_are_written_where_people_look(world):
+    wanted = [f"{PER_TOKEN.calls} requests a second", f"together {PER_ORG.calls}"]
+    guide = " ".join((Path(__file__).parents[3] / "docs" / "api.md").read_text().split())
+    for text in (world.document["info"]["description"], (await world.client().get("/docs")).text, guide):
+        assert all(one in text for one in wanted)
+
+
+def test_every_page_without_a_token_and_where_devices_send_is_named_in_the_document(world):
+    for path in ("/healthz", "/readyz", "/metrics", "/ingest/{protocol}"):
+        assert path in world.document["info"]["description"]
+
+
+def test_the_document_allows_what_the_server_allows(world):
+    schemas = world.document["components"]["schemas"]
+
+    def allows(schema, field, value):
+        whole = {**schemas[schema]["properties"][field], "components": world.document["components"]}
+        return Draft202012Validator(whole).is_valid(value)
+
+    cases: list[tuple[str, str, Sequence[object], Sequence[object]]] = [
+        ("NewAsset", "type", ["vehicle"], ["trailer", "uncategorized", "", None]),
+        ("AssetPatch", "type", ["vehicle"], ["boat", None]),
+        ("AssetAnswer", "type", ["vehicle", "trailer"], ["boat", None]),
+        ("Location", "doubtful", [["zeroIsland"], ["jump", "speedSentinel"]], [["x"], [None]]),
+        ("Gps", "doubtful", [["jump"]], [["x"]]),
+        ("AssetPatch", "vin", ["1FTBW2CM5GKA12345", "x" * 11, "", None], ["x" * 10, "x" * 18, "1FTBW2CM5GK-12345"]),
+        ("VehiclePatch", "vin", ["x" * 17, ""], ["short"]),
+        ("AssetPatch", "year", [0, 1880, 2200, None], [17, 1879, 2201, "2019", -1]),
+        *((f"{kind}Patch", "name", ["x"], ["", None]) for kind in ("Tag", "Address", "Driver", "Route")),
+    ]
+    for schema, field, good, bad in cases:
+        for value in good:
+            assert allows(schema, field, value), (schema, field, value)
+        for value in bad:
+            assert not allows(schema, field, value), (schema, field, value)
+    assert "type" in schemas["NewAsset"]["required"]
+    params = world.document["paths"]["/fleet/vehicles/stats/feed"]["get"]["parameters"]
+    most = {one["name"]: one["schema"].get("maxItems") for one in params}
+    assert (most["types"], most["decorations"]) == (10, 2)
 
 
 async def test_the_docs_page_names_everything_and_fetches_nothing(world):

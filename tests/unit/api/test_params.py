@@ -128,6 +128,7 @@ def test_checking_refuses_what_reading_would_refuse():
         ("2019-06-13T19:08:25.455Z", 1_560_452_905_455),
         ("2019-06-13T19:08:25.4Z", 1_560_452_905_400),
         ("2019-06-13T19:08:25.455999999Z", 1_560_452_905_455),
+        ("2019-06-13T19:08:25.4550000000000000000000001Z", 1_560_452_905_455),
         ("2019-06-13T15:08:25.500000-04:00", 1_560_452_905_500),
         ("2019-06-13T21:08:25+02:00", 1_560_452_905_000),
         ("2019-06-13T21:08:25 02:00", 1_560_452_905_000),  # an unescaped + in a URL
@@ -144,12 +145,24 @@ def test_times_are_read_in_every_form_of_the_standard(text, time_ms):
     [
         "", "now", "2019-06-13", "2019-06-13T19:08", "2019-06-13T19:08:25", "1560452905", "2019-02-30T00:00:00Z",
         "2019-06-13T24:00:00Z", "2019-06-13T19:08:25+24:00", "2019-06-13T19:08:25+02:60", "0000-01-01T00:00:00Z",
-        "2019-06-13T19:08:61Z",
+        "2019-06-13T19:08:61Z", "2019-06-13T19:08:25.Z", "2019-06-13T19:08:25." + "1" * 60 + "Z",
         "\uff12\uff10\uff11\uff19-06-13T19:08:25Z", "2019-W24-4T19:08:25Z", "20190613T190825Z",
     ],
 )  # fmt: skip
 def test_what_is_no_time_is_none(text):
     assert parse_time(text) is None
+
+
+@pytest.mark.parametrize(
+    ("fraction", "ms"),
+    [("", 0), (".455", 455), (".4550000", 455), (".4550001", 456), (".999000000000001", 1000), (".0001", 1)],
+)
+def test_what_begins_or_ends_between_two_milliseconds_does_so_at_the_later_one(fraction, ms):
+    text = f"2019-06-13T19:08:25{fraction}Z"
+    assert parse_time(text, rounds_up=True) == 1_560_452_905_000 + ms
+    bound = Param("startTime", "time", "", is_bound=True)
+    assert Query(f"startTime={text}".encode()).time_ms(bound) == 1_560_452_905_000 + ms
+    assert Query(f"startTime={text}".encode()).time_ms(TIME) == parse_time(text)
 
 
 @given(st.text(max_size=40))

@@ -56,7 +56,8 @@ async def test_a_page_holds_each_vehicle_that_is_there_with_all_its_fixes(number
         return [None if number in gone else b'{"id":"%d"' % number for number in wanted]
 
     live = SimpleNamespace(
-        directory=SimpleNamespace(rev=1, assets=SimpleNamespace(heads=heads)), seam=SimpleNamespace(turns=Turns())
+        directory=SimpleNamespace(assets=SimpleNamespace(changes=1, heads=heads)),
+        seam=SimpleNamespace(turns=Turns()),
     )
     call: Any = SimpleNamespace(context=SimpleNamespace(live=live, geocoder=Plain()))
     with pytest.MonkeyPatch.context() as patch:
@@ -74,18 +75,18 @@ async def test_a_page_holds_each_vehicle_that_is_there_with_all_its_fixes(number
     assert times == as_times
 
 
-async def test_what_entries_begin_with_follows_the_catalogue_and_belongs_to_it_alone():
+async def test_what_entries_begin_with_follows_the_vehicles_and_belongs_to_them_alone():
     positions = Positions(LOCATIONS)
     made = fixes_of([1])
 
-    async def named(rev, name, directory=None):
-        directory = directory or SimpleNamespace()
-        directory.rev = rev
-        directory.assets = SimpleNamespace(heads=lambda wanted: [b'{"id":"%b"' % name for _ in wanted])
-        live = SimpleNamespace(directory=directory, seam=SimpleNamespace(turns=Turns()))
+    async def named(changes, name, shelf=None):
+        shelf = shelf or SimpleNamespace()
+        shelf.changes = changes
+        shelf.heads = lambda wanted: [b'{"id":"%b"' % name for _ in wanted]
+        live = SimpleNamespace(directory=SimpleNamespace(assets=shelf), seam=SimpleNamespace(turns=Turns()))
         call: Any = SimpleNamespace(context=SimpleNamespace(live=live, geocoder=Plain()))
         body = json.loads(_answer(await positions._many_each(call, made), "c", more=False).body)
-        return body["data"][0]["id"], directory
+        return body["data"][0]["id"], shelf
 
     assert (first := await named(1, b"a"))[0] == "a"
     assert (await named(2, b"b", first[1]))[0] == "b", "a vehicle was renamed"

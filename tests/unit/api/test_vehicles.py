@@ -97,17 +97,51 @@ async def test_a_patch_changes_what_it_names_and_null_empties(client, make):
     ],
 )
 async def test_a_field_that_cannot_be_kept_is_named(client, body, field):
-    answer = await client.post("/assets", json=body)
+    answer = await client.post("/assets", json={"type": "vehicle", **body})
     assert answer.status_code == 400
     assert field in answer.json()["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            {"vehicleType": "boat"},
+            "Field 'vehicleType': invalid enum value 'boat'; allowed: bus, passenger, truck, unset.",
+        ),
+        (
+            {"vehicleRegulationMode": "no"},
+            "Field 'vehicleRegulationMode': invalid enum value 'no'; allowed: mixed, regulated, unregulated.",
+        ),
+        (
+            {"harshAccelerationSettingType": "x"},
+            "Field 'harshAccelerationSettingType': invalid enum value 'x'; "
+            "allowed: automatic, heavyDuty, lightTruck, off, passengerCar.",
+        ),
+        (
+            {"grossVehicleWeight": {"unit": "t", "weight": 3}},
+            "Field 'grossVehicleWeight.unit': invalid enum value 't'; allowed: kg, lb.",
+        ),
+        ({"grossVehicleWeight": {"unit": "kg"}}, "Field 'grossVehicleWeight.weight' is required."),
+        ({"grossVehicleWeight": {"unit": "kg", "weight": -1}}, "Field 'grossVehicleWeight.weight': "),
+        ({"auxInputType7": "x" * 256}, "Field 'auxInputType7': "),
+        ({"auxInputType7": "\x07"}, "auxInputType7: holds a control character"),
+    ],
+)
+async def test_what_is_said_of_a_vehicle_is_checked(client, make, body, message):
+    made = await make(name="A")
+    answer = await client.patch(f"/fleet/vehicles/{made['id']}", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith(message)
+
+
 async def test_an_external_id_belongs_to_one_object_of_the_org(client, make, world):
     await make(name="A", externalIds={"erp": "1"})
-    assert (await client.post("/assets", json={"externalIds": {"erp": "1"}})).status_code == 400
+    one = {"type": "vehicle", "externalIds": {"erp": "1"}}
+    assert (await client.post("/assets", json=one)).status_code == 400
     assert (await client.post("/tags", json={"name": "T", "externalIds": {"erp": "1"}})).status_code == 400
     other = world.client(await world.make_token(await world.make_org("Other")))
-    assert (await other.post("/assets", json={"externalIds": {"erp": "1"}})).status_code == 200
+    assert (await other.post("/assets", json=one)).status_code == 200
 
 
 async def test_filters_unite_and_unknown_ids_give_nothing(client, make):
@@ -131,7 +165,9 @@ async def test_filters_unite_and_unknown_ids_give_nothing(client, make):
     assert await names("/assets", ids="281474976799999") == []
     assert await names("/fleet/vehicles", attributes="Colour:red") == []
     assert (await client.get("/assets", params={"externalIds": "erp"})).status_code == 400
-    assert (await client.get("/assets", params={"ids": "van"})).status_code == 400
+    refused = await client.get("/assets", params={"ids": "van"})
+    assert refused.json()["message"].startswith("ids: 'van' is not an id")
+    assert refused.status_code == 400
     assert three["tags"] == []
 
 
@@ -145,6 +181,7 @@ async def test_lists_can_be_narrowed_to_what_is_new(client, make, world):
 
     assert await names("/fleet/vehicles", createdAfterTime="2024-05-01T10:01:00Z") == ["new"]
     assert await names("/fleet/vehicles", createdAfterTime="2024-05-01T10:00:00Z") == ["old", "new"]
+    assert await names("/fleet/vehicles", createdAfterTime="2024-05-01T10:00:00.0000001Z") == ["new"]
     world.clock.time_ms += 60_000
     await client.patch(f"/fleet/vehicles/{made['id']}", json={"notes": "changed"})
     assert await names("/fleet/vehicles", updatedAfterTime="2024-05-01T10:02:00.000Z") == ["old"]
@@ -182,9 +219,10 @@ async def test_a_token_with_tags_sees_and_makes_only_what_carries_them(world: Wo
     assert (await limited.get(f"/fleet/vehicles/{public_id(hidden)}")).status_code == 404
     assert (await limited.patch(f"/fleet/vehicles/{public_id(hidden)}", json={"name": "x"})).status_code == 404
     assert (await limited.delete("/assets", params={"id": public_id(hidden)})).status_code == 404
-    assert (await limited.post("/assets", json={"name": "mine"})).status_code == 400
-    assert (await limited.post("/assets", json={"name": "mine", "tagIds": [other]})).status_code == 400
-    assert (await limited.post("/assets", json={"name": "mine", "tagIds": [tag]})).status_code == 200
+    mine = {"type": "vehicle", "name": "mine"}
+    assert (await limited.post("/assets", json=mine)).status_code == 400
+    assert (await limited.post("/assets", json={**mine, "tagIds": [other]})).status_code == 400
+    assert (await limited.post("/assets", json={**mine, "tagIds": [tag]})).status_code == 200
     assert (await limited.patch(f"/fleet/vehicles/{public_id(seen)}", json={"tagIds": [other]})).status_code == 400
     assert (await limited.patch(f"/fleet/vehicles/{public_id(seen)}", json={"name": "y"})).status_code == 200
 

@@ -305,8 +305,10 @@ async def test_a_token_with_tags_meets_only_addresses_that_carry_one(catalog, or
     with pytest.raises(Refusal, match=r"^tagIds: this token sees only"):
         await make(catalog, org, limit)
     mine = await make(catalog, org, limit, tag_ids=[str(tag)])
-    with pytest.raises(Refusal, match=r"^tagIds: this token sees only"):
+    with pytest.raises(Refusal, match=f"^tagIds: there is no tag '{other}'"):
         await change(catalog, org, mine, limit, tag_ids=[str(other)])
+    with pytest.raises(Refusal, match=r"^tagIds: this token sees only"):
+        await change(catalog, org, mine, limit, tag_ids=[])
     for refused in (
         change(catalog, org, hidden, limit, name="x"),
         addresses.remove(catalog, org, hidden.body.number, limit),

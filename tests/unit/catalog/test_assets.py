@@ -142,8 +142,10 @@ async def test_a_limited_token_makes_and_changes_only_what_it_sees(catalog, org)
         await assets.create(catalog, org, AssetFields(), limit)
     van = await assets.create(catalog, org, fields, limit)
     away = AssetFields(tag_ids=[str(theirs.body.number)])
-    with pytest.raises(Refusal, match=r"^tagIds: this token sees only"):
+    with pytest.raises(Refusal, match=f"^tagIds: there is no tag '{theirs.body.number}'"):
         await assets.update(catalog, org, AssetId(van.body.number), away, limit)
+    with pytest.raises(Refusal, match=r"^tagIds: this token sees only"):
+        await assets.update(catalog, org, AssetId(van.body.number), AssetFields(tag_ids=[]), limit)
     hidden = await assets.create(catalog, org, away)
     for attempt in (
         assets.update(catalog, org, AssetId(hidden.body.number), fields, limit),

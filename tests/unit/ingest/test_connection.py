@@ -287,6 +287,44 @@ async def test_without_a_proxy_nobody_says_where_they_come_from(world):
     assert world.intake.senders == [Sender("203.0.113.9", None)]
 
 
+@pytest.mark.parametrize(
+    ("said", "status", "message"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01", 400, "This is no HTTP/1.1 request"),
+        (b"NONSENSE / HTTP/1.1\r\n\r\n", 400, "This is no HTTP/1.1 request"),
+        (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "This is no HTTP/1.1 request"),
+        (b"GET http://[ HTTP/1.1\r\nhost: test\r\n\r\n", 400, "This is no HTTP/1.1 request"),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400, "This is no HTTP/1.1 request"),
+        (
+            b"GET /x?vehicleIds=%b HTTP/1.1\r\nhost: test\r\n\r\n" % (b"1," * 40_000),
+            414,
+            "The URL is longer than 65535",
+        ),
+    ],
+)
+@pytest.mark.parametrize("before", [b"", b"GET /elsewhere HTTP/1.1\r\nhost: test\r\n\r\n"])
+async def test_what_never_became_a_request_is_refused_like_all_else(world, caplog, said, status, message, before):
+    world.server.state.default_headers = [(b"date", b"today")]
+    connection, wire = world.server.connect()
+    if before:
+        connection.data_received(before)
+        assert (await wire.answer()).body == b"app"
+    with caplog.at_level(logging.INFO, logger="odograph.access"):
+        connection.data_received(said)
+        heard = await wire.answer()
+    assert heard.status == status
+    assert heard.message.startswith(message)
+    assert wire.is_closed
+    assert (heard.headers["content-type"], heard.headers["date"]) == ("application/json", "today")
+    assert heard.headers["x-request-id"] == json.loads(heard.body)["requestId"]
+    [line] = [vars(record) for record in caplog.records if record.name == "odograph.access"]
+    assert (line["status"], line["client"]) == (status, "203.0.113.9")
+    assert len(line["path"]) <= 200
+    assert request_id() == "", "it is of no other request"
+    connection.data_received(b"more of it")
+    assert not wire.written, "nothing is said after the end"
+
+
 async def test_answers_say_what_the_server_says_with_all_of_them(world):
     connection, wire = world.server.connect()
     for date in (b"Thu, 01 Jan 1970 00:00:00 GMT", b"Thu, 01 Jan 1970 00:00:01 GMT"):

@@ -22,8 +22,8 @@ from odograph.model.access import Scope
 from odograph.model.catalog import Address
 
 KIND: Final = "addresses"
-Name = Annotated[str, msgspec.Meta(max_length=255)]
-Formatted = Annotated[str, msgspec.Meta(max_length=1024)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Formatted = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 Notes = Annotated[str, msgspec.Meta(max_length=280)]
 
 
@@ -138,8 +138,8 @@ class ExtensionPatch(msgspec.Struct, rename="camel", kw_only=True):
 class AddressPatch(msgspec.Struct, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
 
-    name: Name | UnsetType | None = UNSET
-    formatted_address: Formatted | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
+    formatted_address: Formatted | UnsetType = UNSET
     geofence: GeofencePatch | UnsetType | None = UNSET
     latitude: float | UnsetType | None = UNSET
     longitude: float | UnsetType | None = UNSET
@@ -256,7 +256,7 @@ def _address(call: Call, address: Entity[Address]) -> AddressAnswer:
         address_types=list(body.types) or UNSET,
         notes=body.notes or UNSET,
         contacts=contacts or UNSET,
-        tags=tiny_tags(directory, address.org, body.tag_ids),
+        tags=tiny_tags(call, body.tag_ids),
         external_ids=body.external_ids,
         odograph=AddressExtension(is_private_zone=True) if body.is_private else UNSET,
     )

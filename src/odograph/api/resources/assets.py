@@ -21,14 +21,16 @@ from odograph.api.resources.base import Answer, Call, Endpoint, Limit, Paginatio
 from odograph.api.resources.vehicles import (
     ExternalIds,
     TinyTag,
+    Vin,
     asset_of,
     external_ids,
-    fields_of,
     shown_of,
     tiny_tags,
 )
+from odograph.api.traits import RegulationMode
 from odograph.api.wire import Time, to_json
 from odograph.catalog import assets
+from odograph.catalog import fields as check
 from odograph.errors import invalid
 from odograph.live.entity import Entity
 from odograph.model.access import Scope
@@ -37,8 +39,12 @@ from odograph.model.ids import AssetId
 
 PAGE: Final = 300  # the vendor's; this list has no `limit`
 KIND: Final = "assets"
+UNCATEGORIZED: Final = "uncategorized"
+_NOT_KEPT: Final = (
+    "`attributes` and `readingsIngestionEnabled` are accepted and not kept: there are none of them here yet."
+)
 
-_TYPES: Final = ("uncategorized", "trailer", "equipment", "unpowered", "vehicle")
+_TYPES: Final = (UNCATEGORIZED, "trailer", "equipment", "unpowered", "vehicle")
 _TYPE: Final = Param("type", "string", "Only assets of this type.", values=_TYPES)
 _IDS: Final = Param("ids", "csv", "Only these assets: ids, or external ids as `key:value`.")
 _EXTERNAL_IDS: Final = Param("externalIds", "csv", "Only the assets with these external ids, as `key:value`.")
@@ -53,7 +59,7 @@ class AssetAnswer(msgspec.Struct, rename="camel", kw_only=True):
     """An asset; what is not known of it is left out. The id of a vehicle is its vehicle id."""
 
     id: str
-    type: str
+    type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(_TYPES)})]
     name: str
     created_at_time: Time
     updated_at_time: Time
@@ -64,6 +70,7 @@ class AssetAnswer(msgspec.Struct, rename="camel", kw_only=True):
     model: str | UnsetType = UNSET
     year: int | UnsetType = UNSET
     notes: str | UnsetType = UNSET
+    regulation_mode: str | UnsetType = UNSET
     external_ids: dict[str, str] | UnsetType = UNSET
     tags: list[TinyTag] | UnsetType = UNSET
 
@@ -82,28 +89,32 @@ class OneAsset(msgspec.Struct, kw_only=True):
 
 
 Text = Annotated[str, msgspec.Meta(max_length=255)]
+_YEARS: Final = {"type": "integer", "minimum": check.YEARS[0], "maximum": check.YEARS[1]}
+Year = Annotated[int, msgspec.Meta(extra_json_schema={"anyOf": [{"const": 0}, _YEARS]})]
+FollowedType = Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(assets.TYPES)})]
 
 
-class AssetPatch(msgspec.Struct, rename={"serial": "serialNumber"}, kw_only=True):
+class AssetPatch(msgspec.Struct, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
 
-    type: str | UnsetType | None = UNSET
+    type: FollowedType | UnsetType = UNSET
     name: Text | UnsetType | None = UNSET
-    vin: Annotated[str, msgspec.Meta(max_length=17)] | UnsetType | None = UNSET
-    license_plate: Annotated[str, msgspec.Meta(max_length=12)] | UnsetType | None = msgspec.field(
-        default=UNSET, name="licensePlate"
-    )
-    serial: Text | UnsetType | None = UNSET
+    vin: Vin | UnsetType | None = UNSET
+    license_plate: Annotated[str, msgspec.Meta(max_length=12)] | UnsetType | None = UNSET
+    serial: Text | UnsetType | None = msgspec.field(default=UNSET, name="serialNumber")
     make: Text | UnsetType | None = UNSET
     model: Text | UnsetType | None = UNSET
-    year: int | UnsetType | None = UNSET
+    year: Year | UnsetType | None = UNSET
     notes: Text | UnsetType | None = UNSET
-    tag_ids: list[str] | UnsetType | None = msgspec.field(default=UNSET, name="tagIds")
-    external_ids: ExternalIds | UnsetType | None = msgspec.field(default=UNSET, name="externalIds")
+    tag_ids: list[str] | UnsetType | None = UNSET
+    external_ids: ExternalIds | UnsetType | None = UNSET
+    regulation: RegulationMode | UnsetType | None = msgspec.field(default=UNSET, name="regulationMode")
 
 
 class NewAsset(AssetPatch, kw_only=True):
-    """A new asset. `type` is vehicle where it is not given: nothing else can be followed yet."""
+    """A new asset. Without `type` it would be uncategorized, and only vehicles can be followed yet."""
+
+    type: FollowedType
 
 
 async def list_assets(call: Call) -> Answer:
@@ -120,14 +131,14 @@ async def list_assets(call: Call) -> Answer:
 
 async def create_asset(call: Call) -> Answer:
     """A new vehicle."""
-    fields = fields_of(read_new(call.body, NewAsset))
+    fields = _fields(read_new(call.body, NewAsset, otherwise={"type": UNCATEGORIZED}))
     made = await assets.create(call.context.catalog, call.principal.org, fields, call.principal.tag_ids)
     return _one(call, made)
 
 
 async def change_asset(call: Call) -> Answer:
     """Change some fields."""
-    fields = fields_of(read_patch(call.body, AssetPatch))
+    fields = _fields(read_patch(call.body, AssetPatch))
     number = AssetId(_asked(call).body.number)
     changed = await assets.update(call.context.catalog, call.principal.org, number, fields, call.principal.tag_ids)
     return _one(call, changed)
@@ -138,6 +149,11 @@ async def delete_asset(call: Call) -> Answer:
     number = AssetId(_asked(call).body.number)
     await assets.remove(call.context.catalog, call.principal.org, number, call.principal.tag_ids)
     return Answer(status=204)
+
+
+def _fields(body: AssetPatch) -> assets.AssetFields:
+    """The names are the same."""
+    return assets.AssetFields(**{name: getattr(body, name) for name in body.__struct_fields__})
 
 
 def _asked(call: Call) -> Entity[Asset]:
@@ -157,11 +173,12 @@ def _one(call: Call, asset: Entity[Asset]) -> Answer:
 
 def _asset(call: Call, asset: Entity[Asset], shows: set[str]) -> AssetAnswer:
     body = asset.body
-    tags = tiny_tags(call.context.live.directory, asset.org, body.tag_ids) if "Tags" in shows else UNSET
+    tags = tiny_tags(call, body.tag_ids) if "Tags" in shows else UNSET
     return AssetAnswer(
         type=body.type,
         serial_number=body.serial or UNSET,
         year=body.year or UNSET,
+        regulation_mode=(body.traits and body.traits.regulation) or UNSET,
         external_ids=external_ids(body) if "ExternalIds" in shows else UNSET,
         tags=tags,
         **shown_of(body),
@@ -184,11 +201,11 @@ class AssetsResource:
             ),
             Endpoint(
                 "POST", path, write, create_asset, "Make a vehicle",
-                takes=NewAsset, answers=OneAsset, limit=Limit(100, 60),
+                takes=NewAsset, answers=OneAsset, limit=Limit(100, 60), note=_NOT_KEPT,
             ),
             Endpoint(
                 "PATCH", path, write, change_asset, "Change an asset",
-                params=(_ID,), takes=AssetPatch, answers=OneAsset, limit=Limit(100, 60),
+                params=(_ID,), takes=AssetPatch, answers=OneAsset, limit=Limit(100, 60), note=_NOT_KEPT,
             ),
             Endpoint(
                 "DELETE", path, write, delete_asset, "Delete an asset",

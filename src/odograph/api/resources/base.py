@@ -36,6 +36,10 @@ class Param:
     required: bool = False
     minimum: int | None = None
     maximum: int | None = None
+    is_bound: bool = False
+    """A time from which on, or before which: where it lies between two milliseconds, the later one is meant."""
+    most: int | None = None
+    """Items of a csv that are never too many; what is counted otherwise its endpoint counts."""
     values: tuple[str, ...] = ()
     """Where only these are allowed."""
 
@@ -100,6 +104,8 @@ class Endpoint:
     """Content types of a 200 body that is a file and not a struct."""
     done: int = 204
     """Status of an answer without a body."""
+    note: str = ""
+    """What else whoever calls it should know, in whole sentences."""
     reads_body: bool = False
     """Whether a DELETE may bring a body."""
 

@@ -104,9 +104,10 @@ def _check_unlimited(call: Call) -> None:
 def _asked(call: Call) -> Entity[Contact]:
     directory, org, text = call.context.live.directory, call.principal.org, call.path["id"]
     contact = directory.contacts.find_by_text(org, text)
-    if contact is None:
+    seen = contacts.visible(directory, org, call.principal.tag_ids)
+    if contact is None or not (seen is None or contact.body.number in seen):
         raise not_found(f"There is no contact {text[:80]!r}.")
-    return contacts.get(directory, org, contact.body.number, call.principal.tag_ids)
+    return contact
 
 
 def _fields(body: ContactPatch) -> contacts.ContactFields:

@@ -129,7 +129,10 @@ async def create_device(call: Call) -> Answer:
     body = read_new(call.body, NewDevice)
     fields = _fields(call, body)
     _check_visible(call, fields, is_new=True)
-    device, key = await devices.add(call.context.catalog, call.principal.org, fields, with_key=body.with_key)
+    principal = call.principal
+    device, key = await devices.add(
+        call.context.catalog, principal.org, fields, with_key=body.with_key, tag_limit=principal.tag_ids
+    )
     return answer_with_key(call, device, key)
 
 
@@ -138,7 +141,8 @@ async def change_device(call: Call) -> Answer:
     device = _asked(call)
     fields = _fields(call, read_patch(call.body, DevicePatch))
     _check_visible(call, fields, is_new=False)
-    changed = await devices.update(call.context.catalog, call.principal.org, device.id, fields)
+    principal = call.principal
+    changed = await devices.update(call.context.catalog, principal.org, device.id, fields, principal.tag_ids)
     return Answer(to_json(OneDevice(data=_device(call, changed, _refusals(call)))))
 
 

@@ -38,6 +38,8 @@ _STATUS: Final = Param(
     values=drivers.STATUSES,
 )
 Text = Annotated[str, msgspec.Meta(max_length=255)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Username = Annotated[str, msgspec.Meta(min_length=1, max_length=189)]
 
 
 class DriverAnswer(msgspec.Struct, rename="camel", kw_only=True):
@@ -80,8 +82,8 @@ class DriverPatch(msgspec.Struct, rename="camel", kw_only=True):
     A password is taken and kept nowhere: drivers do not log in here.
     """
 
-    name: Text | UnsetType | None = UNSET
-    username: Annotated[str, msgspec.Meta(max_length=189)] | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
+    username: Username | UnsetType = UNSET
     password: str | UnsetType | None = UNSET
     phone: Text | UnsetType | None = UNSET
     notes: Annotated[str, msgspec.Meta(max_length=4096)] | UnsetType | None = UNSET
@@ -99,8 +101,8 @@ class DriverPatch(msgspec.Struct, rename="camel", kw_only=True):
 class NewDriver(DriverPatch, rename="camel", kw_only=True):
     """A new driver."""
 
-    name: Text
-    username: Annotated[str, msgspec.Meta(max_length=189)]
+    name: Name
+    username: Username
     password: str
 
 
@@ -187,7 +189,7 @@ def _driver(call: Call, driver: Entity[Driver]) -> DriverAnswer:
         updated_at_time=render_time(body.updated_ms),
         static_assigned_vehicle=_vehicle(call, driver),
         external_ids=body.external_ids,
-        tags=tiny_tags(call.context.live.directory, driver.org, body.tag_ids),
+        tags=tiny_tags(call, body.tag_ids),
         **known,
     )
 

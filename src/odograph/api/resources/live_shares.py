@@ -18,6 +18,7 @@ from odograph.errors import invalid, not_found, unavailable
 from odograph.live.entity import Entity
 from odograph.model.access import Principal, Scope
 from odograph.model.catalog import LiveShare
+from odograph.sharing.base import Sight
 from odograph.sharing.by_asset import AssetShareConfig, NewAssetShareConfig
 from odograph.sharing.by_location import LocationShareConfig
 from odograph.sharing.by_route import RouteShareConfig
@@ -217,7 +218,9 @@ def fields_shown(call: Call, share: Entity[LiveShare]) -> dict[str, Any]:
         "id": body.share_id,
         "name": body.name,
         "type": body.type,
-        share_type.field: share_type.render(body, call.context.live.directory, share.org),
+        share_type.field: share_type.render(
+            body, Sight(call.context.live.directory, share.org, call.principal.tag_ids)
+        ),
         "description": body.description or UNSET,
         "expires_at_time": _time(body.expires_ms),
         "odograph": _options(body),

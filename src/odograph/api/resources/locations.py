@@ -11,7 +11,7 @@ from odograph.api.params import AFTER
 from odograph.api.positions import END, FILTERS, START, TIME, Positions
 from odograph.api.resources.base import Endpoint, Pagination
 from odograph.api.spelling import LOCATIONS
-from odograph.api.wire import Heading, Latitude, Longitude, SpeedMph, Time
+from odograph.api.wire import Doubt, Heading, Latitude, Longitude, SpeedMph, Time
 from odograph.model.access import Scope
 
 
@@ -29,7 +29,7 @@ class Location(msgspec.Struct, rename="camel", kw_only=True):
     longitude: Longitude
     heading: Heading | UnsetType = UNSET
     speed: SpeedMph | UnsetType = UNSET
-    doubtful: list[str] | UnsetType = UNSET
+    doubtful: list[Doubt] | UnsetType = UNSET
     reverse_geo: ReverseGeo
 
 
@@ -38,7 +38,6 @@ class VehicleLocation(msgspec.Struct, rename="camel", kw_only=True):
 
     id: str
     name: str
-    external_ids: dict[str, str] | UnsetType = UNSET
     location: Location
 
 
@@ -47,7 +46,6 @@ class VehicleLocations(msgspec.Struct, rename="camel", kw_only=True):
 
     id: str
     name: str
-    external_ids: dict[str, str] | UnsetType = UNSET
     locations: list[Location]
 
 

@@ -13,9 +13,10 @@ from odograph.api.embedded import Links, Mini, MiniLink
 from odograph.api.listing import started_after, take_page
 from odograph.api.params import AFTER, LIMIT, MAX_PAGE, read_new, read_patch
 from odograph.api.resources.base import Answer, Call, Endpoint, Pagination
-from odograph.api.resources.vehicles import ExternalIds
+from odograph.api.resources.vehicles import ExternalIds, seen_tags
 from odograph.api.route_bodies import (
     Completion,
+    Name,
     Notes,
     SingleUseLocation,
     Starting,
@@ -38,13 +39,12 @@ from odograph.model.ids import RouteId
 KIND: Final = "recurring-routes"
 
 AfterStart = Annotated[int, msgspec.Meta(ge=0, le=MAX_SPAN_S)]
-Name = Annotated[str, msgspec.Meta(max_length=255)]
 
 
 class RecurringStop(msgspec.Struct, rename="camel", kw_only=True):
     """A stop; times in seconds after the start of the run. One of `addressId`, `singleUseLocation`."""
 
-    name: Name | UnsetType | None = UNSET
+    name: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
     address_id: str | UnsetType | None = UNSET
     single_use_location: SingleUseLocation | UnsetType | None = UNSET
     arrival_after_start_seconds: AfterStart | UnsetType | None = UNSET
@@ -71,7 +71,7 @@ class RecurringSettingsPatch(msgspec.Struct, rename="camel", kw_only=True):
 class RecurringRoutePatch(msgspec.Struct, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
 
-    name: Name | UnsetType | None = UNSET
+    name: Name | UnsetType = UNSET
     time_zone: str | UnsetType | None = UNSET
     start_times: list[str] | UnsetType | None = UNSET
     weekdays: list[str] | UnsetType | None = UNSET
@@ -256,7 +256,7 @@ def _shown(call: Call, found: Entity[RecurringRoute], links: Links) -> Recurring
         vehicle=embedded.vehicle(call, body.asset_id),
         driver=embedded.driver(call, body.driver_id),
         notes=body.notes or UNSET,
-        tag_ids=[str(tag) for tag in body.tag_ids] or UNSET,
+        tag_ids=[str(tag) for tag in seen_tags(call.principal, body.tag_ids)] or UNSET,
         external_ids=body.external_ids or UNSET,
         recurring_route_live_sharing_links=links.of_routes((body.number,)) or UNSET,
     )

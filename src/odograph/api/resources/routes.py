@@ -14,6 +14,7 @@ from odograph.api.listing import started_after, take_page
 from odograph.api.params import AFTER, LIMIT, MAX_PAGE, PARENT_TAG_IDS, TAG_IDS, parse_time, read_new, read_patch
 from odograph.api.positions import END, START
 from odograph.api.resources.base import Answer, Call, Endpoint, Limit, Param
+from odograph.api.resources.vehicles import seen_tags
 from odograph.api.route_bodies import (
     NewRoute,
     OneRoute,
@@ -98,7 +99,7 @@ def _listed(call: Call) -> Iterator[Entity[Route]]:
     if end_ms < start_ms:
         raise invalid("Parameter 'endTime' is before 'startTime'; it must be the same or later.")
     by_tag, by_parent = query.csv(TAG_IDS), query.csv(PARENT_TAG_IDS)
-    wanted = directory.tags_meant(principal.org, by_tag, by_parent) if by_tag or by_parent else None
+    wanted = directory.tags_meant(principal, by_tag, by_parent) if by_tag or by_parent else None
     after = started_after(call, KIND)
     for route in directory.routes.planned(principal.org, start_ms, end_ms):
         body = route.body
@@ -196,7 +197,7 @@ def _route(call: Call, route: Entity[Route], links: Links) -> RouteAnswer:
         vehicle=embedded.vehicle(call, body.asset_id),
         driver=embedded.driver(call, body.driver_id),
         notes=body.notes or UNSET,
-        tag_ids=[str(tag) for tag in body.tag_ids] or UNSET,
+        tag_ids=[str(tag) for tag in seen_tags(call.principal, body.tag_ids)] or UNSET,
         external_ids=body.external_ids or UNSET,
         scheduled_route_start_time=_time(scheduled_start_ms(body)),
         scheduled_route_end_time=_time(scheduled_end_ms(body)),

@@ -51,7 +51,7 @@ STATE: Final = Param(
     values=("all", "active", "expired"),
 )  # fmt: skip
 START: Final = Param("startTime", "time", "From this minute on; without it, since the link was made.")
-END: Final = Param("endTime", "time", "Up to this moment; without it, until now.")
+END: Final = Param("endTime", "time", "Up to this moment; without it, until now.", is_bound=True)
 
 
 class KeptShare(msgspec.Struct, rename="camel", kw_only=True):

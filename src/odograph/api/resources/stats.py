@@ -18,7 +18,7 @@ from odograph.api.resources.base import Answer, Call, Endpoint, Handler, Paginat
 from odograph.api.resources.locations import ReverseGeo
 from odograph.api.resources.vehicles import Named
 from odograph.api.spelling import STATS
-from odograph.api.wire import Heading, Latitude, Longitude, SpeedMph, Time
+from odograph.api.wire import Doubt, Heading, Latitude, Longitude, SpeedMph, Time
 from odograph.errors import invalid
 from odograph.model.access import Scope
 
@@ -41,15 +41,25 @@ TYPES: Final = (
     "spreaderPrewetRate", "spreaderRoadTemp", "syntheticEngineSeconds", "tellTales",
 )  # fmt: skip
 
+_NO_DECORATIONS: Final = frozenset(
+    name for name in TYPES if name.startswith("ev") or name in ("gpsOdometerMeters", "syntheticEngineSeconds")
+)
+
 _TYPES = Param(
     "types",
     "csv",
     f"Up to {MAX_TYPES} stat types; auxInput3 to auxInput10 count as one.",
     required=True,
+    most=MAX_TYPES - 1 + len(_AUX_COUNTED_ONCE),
     values=TYPES,
 )
 _DECORATIONS = Param(
-    "decorations", "csv", f"Up to {MAX_DECORATIONS} stat types to add to each event.", values=TYPES
+    "decorations",
+    "csv",
+    f"Up to {MAX_DECORATIONS} stat types to add to each event. They add nothing yet: an event is all that is"
+    " known of its moment.",
+    most=MAX_DECORATIONS,
+    values=tuple(name for name in TYPES if name not in _NO_DECORATIONS),
 )
 
 
@@ -65,7 +75,7 @@ class Gps(msgspec.Struct, rename="camel", kw_only=True):
     heading_degrees: Heading | UnsetType = UNSET
     speed_miles_per_hour: SpeedMph | UnsetType = UNSET
     is_ecu_speed: bool
-    doubtful: list[str] | UnsetType = UNSET
+    doubtful: list[Doubt] | UnsetType = UNSET
     reverse_geo: ReverseGeo
     address: Named | UnsetType = UNSET
 

@@ -74,7 +74,7 @@ class MemberRef(msgspec.Struct):
 
 
 Members = list[str | MemberRef]
-TagName = Annotated[str, msgspec.Meta(max_length=191)]
+TagName = Annotated[str, msgspec.Meta(min_length=1, max_length=191)]
 
 
 class TagPut(msgspec.Struct, rename="camel", kw_only=True):
@@ -99,7 +99,7 @@ class NewTag(TagPut, rename="camel", kw_only=True):
 class TagPatch(msgspec.Struct, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
 
-    name: TagName | UnsetType | None = UNSET
+    name: TagName | UnsetType = UNSET
     parent_tag_id: str | UnsetType | None = UNSET
     vehicles: Members | UnsetType | None = UNSET
     assets: Members | UnsetType | None = UNSET
@@ -207,7 +207,7 @@ def _tag(call: Call, tag: Entity[Tag]) -> TagAnswer:
         name=body.name,
         parent_tag_id=str(parent.body.number) if parent else UNSET,
         parent_tag=ParentTag(str(parent.body.number), parent.body.name) if parent else UNSET,
-        external_ids={**body.external_ids, "samsara.name": body.name},
+        external_ids={**body.external_ids, **body.automatic_ids()},
         vehicles=_members(call, tag),
         assets=[],  # trailers and equipment: not followed yet
         addresses=_named(directory.addresses.carriers(tag.org, body.number)),

@@ -19,18 +19,24 @@ from odograph.api.listing import (
 )
 from odograph.api.params import AFTER, LIMIT, MAX_PAGE, PARENT_TAG_IDS, TAG_IDS, read_patch
 from odograph.api.resources.base import Answer, Call, Endpoint, Limit, Pagination
+from odograph.api.traits import GivenTraits, ShownTraits, given_traits, shown_traits
 from odograph.api.wire import Time, render_time, to_json
 from odograph.catalog import assets
 from odograph.catalog import fields as check
 from odograph.errors import not_found
-from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.access import Scope
+from odograph.model.access import Principal, Scope
 from odograph.model.catalog import Asset
-from odograph.model.ids import AssetId, OrgId, TagId, render_asset_id
+from odograph.model.ids import AssetId, TagId, render_asset_id
 
 ExternalIds = dict[str, str | int | float | bool | None]
 """In a request: numbers and truths become strings, null and "" remove the pair."""
+
+
+_SHORTEST, _LONGEST = check.VIN_LENGTH
+_VIN: Final = f"^([A-Za-z0-9]{{{_SHORTEST},{_LONGEST}}})?$"
+Vin = Annotated[str, msgspec.Meta(max_length=_LONGEST, extra_json_schema={"pattern": _VIN})]
+"""Empty for none. The catalogue refuses what is no VIN, in plainer words than a pattern's."""
 
 
 class TinyTag(msgspec.Struct, rename="camel", kw_only=True):
@@ -48,7 +54,7 @@ class Named(msgspec.Struct):
     name: str
 
 
-class Vehicle(msgspec.Struct, rename="camel", kw_only=True):
+class Vehicle(ShownTraits, rename="camel", kw_only=True):
     """A vehicle; what is not known of it is left out."""
 
     id: str
@@ -80,11 +86,11 @@ class OneVehicle(msgspec.Struct, kw_only=True):
     data: Vehicle
 
 
-class VehiclePatch(msgspec.Struct, rename="camel", kw_only=True):
+class VehiclePatch(GivenTraits, rename="camel", kw_only=True):
     """What to change: absent keeps, null empties; lists are replaced whole, external ids by key."""
 
     name: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
-    vin: Annotated[str, msgspec.Meta(max_length=17)] | UnsetType | None = UNSET
+    vin: Vin | UnsetType | None = UNSET
     license_plate: Annotated[str, msgspec.Meta(max_length=12)] | UnsetType | None = UNSET
     notes: Annotated[str, msgspec.Meta(max_length=255)] | UnsetType | None = UNSET
     tag_ids: list[str] | UnsetType | None = UNSET
@@ -93,6 +99,10 @@ class VehiclePatch(msgspec.Struct, rename="camel", kw_only=True):
 
 
 KIND: Final = "vehicles"
+_NOT_KEPT: Final = (
+    "`odometerMeters`, `engineHours`, `gatewaySerial` and `attributes` are accepted and not kept: there are no"
+    " odometers, engine hours and attributes here yet, and devices are mounted under /odograph/devices."
+)
 
 
 async def list_vehicles(call: Call) -> Answer:
@@ -115,7 +125,7 @@ async def change_vehicle(call: Call) -> Answer:
         call.context.catalog,
         call.principal.org,
         AssetId(asset.body.number),
-        fields_of(read_patch(call.body, VehiclePatch)),
+        _fields(read_patch(call.body, VehiclePatch)),
         call.principal.tag_ids,
     )
     return Answer(to_json(OneVehicle(data=_vehicle(call, changed))))
@@ -123,40 +133,54 @@ async def change_vehicle(call: Call) -> Answer:
 
 def asset_of(call: Call, text: str) -> Entity[Asset]:
     """The vehicle of a public or external id, as far as this principal may see. NOT_FOUND otherwise."""
-    principal, directory = call.principal, call.context.live.directory
-    asset = directory.find_asset(principal.org, text)
+    principal = call.principal
+    found = call.context.live.directory.find_asset(principal.org, text)
+    asset = check.visible(found, principal.tag_ids)
     if asset is None:
         raise not_found(f"There is no vehicle {text[:80]!r}.")
-    return assets.get(directory, principal.org, AssetId(asset.body.number), principal.tag_ids)
+    return asset
 
 
-def fields_of(body: msgspec.Struct) -> assets.AssetFields:
-    """The given fields of a request body whose names are those of AssetFields."""
-    return assets.AssetFields(**{name: getattr(body, name) for name in body.__struct_fields__})
+def _fields(body: VehiclePatch) -> assets.AssetFields:
+    return assets.AssetFields(
+        name=body.name,
+        vin=body.vin,
+        license_plate=body.license_plate,
+        notes=body.notes,
+        tag_ids=body.tag_ids,
+        driver=body.driver,
+        external_ids=body.external_ids,
+        **given_traits(body),
+    )
 
 
 def external_ids(body: Asset) -> dict[str, str]:
     """Those that were given, and the two that come by themselves."""
-    pairs = dict(body.external_ids)
-    if body.vin:
-        pairs["samsara.vin"] = body.vin
-    if body.serial:
-        pairs["samsara.serial"] = body.serial
-    return pairs
+    return {**body.external_ids, **body.automatic_ids()}
 
 
-def tiny_tags(directory: Directory, org: OrgId, numbers: Sequence[int]) -> list[TinyTag]:
-    """The tags with these numbers that still exist."""
-    tags = (directory.tags.find_by_number(org, TagId(number)) for number in numbers)
+def tiny_tags(call: Call, numbers: Sequence[int]) -> list[TinyTag]:
+    """The tags with these numbers that still exist, as far as this principal sees them and what is above them."""
+    principal, tags = call.principal, call.context.live.directory.tags
+    seen = seen_tags(principal, numbers)
+    found = (tags.find_by_number(principal.org, TagId(number)) for number in seen)
     return [
         TinyTag(
             id=str(tag.body.number),
             name=tag.body.name,
-            parent_tag_id=str(tag.body.parent_id) if tag.body.parent_id else UNSET,
+            parent_tag_id=str(parent)
+            if (parent := tag.body.parent_id) and seen_tags(principal, (parent,))
+            else UNSET,
         )
-        for tag in tags
+        for tag in found
         if tag is not None
     ]
+
+
+def seen_tags(principal: Principal, numbers: Sequence[int]) -> Sequence[int]:
+    """Those of these tags that a principal sees."""
+    mine = principal.tag_ids
+    return numbers if mine is None else [number for number in numbers if number in mine]
 
 
 def shown_of(body: Asset) -> dict[str, Any]:
@@ -181,7 +205,8 @@ def _vehicle(call: Call, asset: Entity[Asset]) -> Vehicle:
         year=str(body.year) if body.year else UNSET,
         static_assigned_driver=_driver(call, asset),
         external_ids=external_ids(body),
-        tags=tiny_tags(call.context.live.directory, asset.org, body.tag_ids),
+        tags=tiny_tags(call, body.tag_ids),
+        **shown_traits(body.traits),
         **shown_of(body),
     )
 
@@ -210,7 +235,7 @@ class VehiclesResource:
             Endpoint("GET", one, Scope.READ_VEHICLES, get_vehicle, "One vehicle", answers=OneVehicle),
             Endpoint(
                 "PATCH", one, Scope.WRITE_VEHICLES, change_vehicle, "Change a vehicle",
-                takes=VehiclePatch, answers=OneVehicle,
+                takes=VehiclePatch, answers=OneVehicle, note=_NOT_KEPT,
             ),
         )  # fmt: skip
 
