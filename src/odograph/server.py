@@ -37,6 +37,7 @@ from odograph.ingest.door import Door
 from odograph.ingest.http import IngestHttp
 from odograph.ingest.intake import Intake
 from odograph.ingest.knocks import Knocks
+from odograph.ingest.patience import Patience
 from odograph.ingest.sockets import Listener
 from odograph.live.directory import Directory
 from odograph.live.seam import Seam
@@ -273,7 +274,7 @@ def _http(
     trusted = [part.strip() for part in settings.trusted_proxies.split(",") if part.strip()]
     config = uvicorn.Config(
         app,
-        http=cast("Any", partial(DeviceConnection, ingest)),
+        http=cast("Any", partial(DeviceConnection, ingest, Patience())),
         ws="none",
         lifespan="off",
         access_log=False,

@@ -8,6 +8,7 @@ idle connections, shutting down) stays with the server's own protocol.
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, ClassVar, Final
@@ -17,11 +18,13 @@ import msgspec
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from odograph.ingest.http import PREFIX, Exchange, Head, IngestHttp, Reply
+from odograph.ingest.patience import Patience
 from odograph.onewrite import OneWriteProtocol
 from odograph.telemetry import Served, count_served, forget_request_id, log_served, new_request_id
 
 _PREFIX: Final = PREFIX.encode()
 _CLOSE: Final = b"connection: close\r\n"
+LONGEST_HEAD: Final = 128 << 10  # and what was read with its beginning
 LONGEST_URL: Final = 0xFFFF  # what the server's own protocol can take apart; 2,000 ids take half of it
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _LOGGED_PATH: Final = 200
@@ -95,6 +98,16 @@ class _Request:
         elif self._expects_continue and not self.response_complete:
             self._connection.transport.write(_CONTINUE)
 
+    def wait(self) -> None:
+        """More of the body is to come."""
+        if self._is_begun and not self._is_whole:
+            self._exchange.wait()
+
+    def leave(self) -> None:
+        """The connection is gone; what came whole counts all the same."""
+        if not self._is_whole:
+            self._exchange.leave()
+
     def take(self, part: bytes) -> None:
         """Some of the body; before its turn, no more of it comes than was read at once."""
         if not self.response_complete:
@@ -142,12 +155,57 @@ class DeviceConnection(OneWriteProtocol):
 
     _default_headers: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
 
-    def __init__(self, ingest: IngestHttp, **kwargs: Any) -> None:
+    def __init__(self, ingest: IngestHttp, patience: Patience, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._ingest = ingest
+        self._patience = patience
+        self._is_in_head = False
+        self.is_midway = True  # before the first request, too, something is awaited
+        self._head_bytes = 0
+        self.heard_s = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Somebody is there."""
+        super().connection_made(transport)
+        self._patience.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nobody is there any more."""
+        super().connection_lost(exc)
+        self.is_midway = False
+        if isinstance(self.cycle, _Request):
+            self.cycle.leave()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what was read."""
+        was_in_head = self._is_in_head
+        super().data_received(data)
+        if self.is_midway and not self.transport.is_closing():
+            self._wait(len(data) if was_in_head else 0)
+
+    def is_our_turn(self) -> bool:
+        """Whether an answer is to go out, or what comes is not read, before the client can go on."""
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        return bool(self._is_in_head or self.pipeline or self.flow.read_paused)
+
+    def hang_up(self) -> None:
+        """Nothing has come for long."""
+        if self.transport.is_closing():
+            return
+        if self._is_in_head or (self.cycle is not None and not self.cycle.response_complete):
+            self._decline(408, "The rest of the request did not come. Send it again.")
+        else:
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._is_in_head = self.is_midway = True
 
     def on_headers_complete(self) -> None:
         """A request's head is here."""
+        self._is_in_head, self._head_bytes = False, 0
         if not self.url.startswith(_PREFIX):
             super().on_headers_complete()
             return
@@ -182,6 +240,7 @@ class DeviceConnection(OneWriteProtocol):
 
     def on_message_complete(self) -> None:
         """The whole of a request is here."""
+        self.is_midway = False
         if isinstance(self.cycle, _Request):
             self.cycle.end()
         else:
@@ -201,6 +260,21 @@ class DeviceConnection(OneWriteProtocol):
             message = (
                 "This is no HTTP/1.1 request: its first line, its URL, a header or its body's framing is malformed."
             )
+        self._decline(status, message)
+
+    def _wait(self, head_bytes: int) -> None:
+        """The request goes on with what is read next; `head_bytes` of what was read are of its head for certain."""
+        self._head_bytes += head_bytes
+        if self._head_bytes > LONGEST_HEAD:
+            self._decline(431, f"The request's headers are longer than {LONGEST_HEAD} bytes. Send fewer of them.")
+            return
+        if isinstance(self.cycle, _Request) and not self._is_in_head:
+            self.cycle.wait()
+        self._patience.add(self)
+
+    def _decline(self, status: int, message: str) -> None:
+        """Answer what can't go on, and close."""
+        url: bytes = getattr(self, "url", b"")  # which begins with a connection's first request
         request_id = new_request_id()
         body = msgspec.json.encode({"message": message, "requestId": request_id})
         self.send(

@@ -164,7 +164,7 @@ class Exchange:
     """One request and its answer: `begin`, `take` for each piece of the body, `finish`, in this order.
 
     `tell` is called once, as soon as the answer is known, which may be before the body has come; what comes then is
-    ignored. Whoever reads a body in pieces says `wait` after each but the last, and `leave` where no more will come.
+    ignored. Whoever reads a body in pieces says `wait` after each but the last, and `leave` where no more comes.
     """
 
     __slots__ = (

@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 
 from odograph.ingest.connection import DeviceConnection
 from odograph.ingest.http import IngestHttp
+from odograph.ingest.patience import Patience
 from odograph.protocols.base import HttpRequest
 from odograph.telemetry import App
 
@@ -103,12 +104,14 @@ class Server:
         )
         self._config.load()
         self.state = ServerState()
+        self.patience = Patience()
 
     def connect(self, address: str = "203.0.113.9") -> tuple[DeviceConnection, Wire]:
         """A new connection from there."""
         wire = Wire(address)
         connection = DeviceConnection(
             self._ingest,
+            self.patience,
             config=self._config,
             server_state=self.state,
             app_state={},

@@ -13,9 +13,11 @@ from typing import cast
 import pytest
 
 from odograph.clock import Clock
-from odograph.errors import Refusal, unavailable
+from odograph.errors import Kind, Refusal, unavailable
+from odograph.ingest import patience
+from odograph.ingest.connection import LONGEST_HEAD
 from odograph.ingest.door import Sender
-from odograph.ingest.http import LONG_BODY, IngestHttp
+from odograph.ingest.http import LONG_BODY, MAX_STRANGERS_UNFINISHED, IngestHttp
 from odograph.ingest.intake import Intake
 from odograph.protocols.base import Delivery, HttpAnswer, HttpRequest, Taken
 from odograph.telemetry import REGISTRY, request_id
@@ -57,6 +59,10 @@ class Scripted:
     def offer(self, protocol, delivery, sender, tell) -> None:
         self.senders.append(sender)
         self.waiting[delivery.claim] = tell
+
+    def check_key(self, _: str, sender: Sender) -> None:
+        if sender.key != "known":
+            raise Refusal(Kind.UNAUTHENTICATED, "Unknown device key.")
 
     def tell(self, said: str) -> None:
         self.waiting.pop(said)([Taken(rejected=[(0, said)])])
@@ -333,3 +339,125 @@ async def test_answers_say_what_the_server_says_with_all_of_them(world):
         world.intake.tell("a")
         heard: Heard = await wire.answer()
         assert heard.headers["date"] == date.decode()
+
+
+BEARER = b"authorization: Bearer %b"
+MIB = 1 << 20
+
+
+def begin(size: int, *headers: bytes) -> bytes:
+    """The first half of a body of so many bytes."""
+    return post(b"x" * size, *headers)[: -(size // 2)]
+
+
+async def test_strangers_share_bounded_room_for_what_they_have_not_finished(world):
+    held = []
+    for _ in range(MAX_STRANGERS_UNFINISHED // MIB):
+        connection, wire = world.server.connect()
+        connection.data_received(begin(MIB))
+        assert not wire.written
+        held.append(connection)
+    late, wire = world.server.connect()
+    late.data_received(begin(MIB))
+    heard = await wire.answer()
+    assert (heard.status, heard.headers["retry-after"]) == (503, "5")
+    assert wire.is_closed
+    connection, wire = world.server.connect()
+    connection.data_received(post(b"short"))
+    world.intake.tell("short")
+    assert (await wire.answer()).status == 200, "what comes at once takes no room"
+    known, wire = world.server.connect()
+    known.data_received(begin(2 * MIB, BEARER % b"known"))
+    assert not wire.written, "whoever has a key has other room"
+    held[0].connection_lost(None)
+    again, wire = world.server.connect()
+    again.data_received(begin(MIB))
+    assert not wire.written, "who hangs up leaves room"
+    again.data_received(b"x" * (MIB // 2))
+    await turns(lambda: "x" * MIB in world.intake.waiting)
+    world.intake.tell("x" * MIB)
+    assert (await wire.answer()).status == 200
+    again.data_received(begin(MIB))
+    assert not wire.written, "who is answered leaves room"
+
+
+async def test_a_body_without_a_length_takes_room_as_it_comes(world, monkeypatch):
+    part = b"%x\r\n%b\r\n" % (MIB // 2, b"x" * (MIB // 2))
+    head = b"POST /ingest/echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n"
+    statuses = []
+    for _ in range(MAX_STRANGERS_UNFINISHED // MIB + 2):
+        connection, wire = world.server.connect()
+        connection.data_received(head)
+        connection.data_received(part)
+        connection.data_received(part)
+        statuses.append(wire.written[9:12])
+    assert statuses == [b""] * 8 + [b"503"] * 2
+
+
+async def test_the_rest_of_a_body_is_not_waited_for_when_its_key_is_unknown(world):
+    connection, wire = world.server.connect()
+    connection.data_received(begin(1000, BEARER % b"other"))
+    assert (await wire.answer()).status == 401
+
+
+async def test_headers_have_a_bound(world):
+    connection, wire = world.server.connect()
+    connection.data_received(b"GET /elsewhere HTTP/1.1\r\n")
+    for number in range(LONGEST_HEAD // 1000 + 2):
+        if not wire.is_closed:
+            connection.data_received(b"x-%d: %b\r\n" % (number, b"y" * 1000))
+    heard = await wire.answer()
+    assert heard.status == 431
+    assert "longer than 131072 bytes" in heard.message
+    assert wire.is_closed
+
+
+async def test_a_long_body_before_a_head_does_not_count_as_head(world):
+    connection, wire = world.server.connect()
+    body = b"x" * (2 * LONGEST_HEAD)
+    connection.data_received(post(body) + b"GET /elsewhere HTTP/1.1\r\nhost")
+    connection.data_received(b": test\r\n\r\n")
+    await turns(lambda: bool(world.intake.waiting))
+    world.intake.tell(body.decode())
+    assert (await wire.answer()).status == 200
+    assert (await wire.answer()).body == b"app"
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(patience, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(patience, "LOOK_EVERY_S", 0.01)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"GET /elsew", b"GET /elsewhere HTTP/1.1\r\nhost", begin(1000), begin(1000).replace(b"echo", b"echo?")],
+)
+async def test_who_stops_in_the_middle_is_hung_up_on(world, impatient, said):
+    connection, wire = world.server.connect()
+    if said:
+        connection.data_received(said)
+    heard = await wire.answer()
+    assert wire.is_closed
+    assert heard.status == (408 if said else 0)
+
+
+async def test_who_goes_on_slowly_or_waits_for_us_is_not_hung_up_on(world, impatient):
+    slow, slow_wire = world.server.connect()
+    waiting, waiting_wire = world.server.connect()
+    idle, idle_wire = world.server.connect()
+    body = post(b"slow")
+    idle.data_received(GET % b"idle")
+    world.intake.tell("idle")
+    waiting.data_received(GET % b"waiting" + b"GET /elsewhere HTTP/1.1\r\nhost")
+    for byte in body:
+        slow.data_received(bytes([byte]))
+        await asyncio.sleep(0.002)
+    world.intake.tell("slow")
+    assert (await slow_wire.answer()).status == 200
+    assert (await idle_wire.answer()).status == 200
+    assert not (waiting_wire.is_closed)
+    assert not (idle_wire.is_closed)
+    world.intake.tell("waiting")
+    assert (await waiting_wire.answer()).status == 200
+    assert (await waiting_wire.answer()).status == 408, "now it is its turn"
