@@ -159,8 +159,9 @@ class DeviceConnection(OneWriteProtocol):
         super().__init__(**kwargs)
         self._ingest = ingest
         self._patience = patience
-        self._is_in_head = False
-        self.is_midway = True  # before the first request, too, something is awaited
+        # The server's own protocol begins a list of headers with each request: it tells how far this one has come.
+        self._with_head: object = self.headers
+        self._whole: object = _NOBODY  # before the first request, too, something is awaited
         self._head_bytes = 0
         self.heard_s = 0.0
 
@@ -172,16 +173,25 @@ class DeviceConnection(OneWriteProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         super().connection_lost(exc)
-        self.is_midway = False
+        self._whole = self.headers
         if isinstance(self.cycle, _Request):
             self.cycle.leave()
 
     def data_received(self, data: bytes) -> None:
         """Take in what was read."""
-        was_in_head = self._is_in_head
+        before = self.headers
         super().data_received(data)
-        if self.is_midway and not self.transport.is_closing():
-            self._wait(len(data) if was_in_head else 0)
+        if self.headers is not self._whole and not self.transport.is_closing():
+            self._wait(len(data) if self.headers is before else 0)
+
+    @property
+    def is_midway(self) -> bool:
+        """Whether a request has begun and not ended, or none has begun yet."""
+        return self.headers is not self._whole
+
+    @property
+    def _is_in_head(self) -> bool:
+        return self.headers is not self._with_head
 
     def is_our_turn(self) -> bool:
         """Whether an answer is to go out, or what comes is not read, before the client can go on."""
@@ -198,14 +208,9 @@ class DeviceConnection(OneWriteProtocol):
         else:
             self.transport.close()
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._is_in_head = self.is_midway = True
-
     def on_headers_complete(self) -> None:
         """A request's head is here."""
-        self._is_in_head, self._head_bytes = False, 0
+        self._with_head, self._head_bytes = self.headers, 0
         if not self.url.startswith(_PREFIX):
             super().on_headers_complete()
             return
@@ -240,7 +245,7 @@ class DeviceConnection(OneWriteProtocol):
 
     def on_message_complete(self) -> None:
         """The whole of a request is here."""
-        self.is_midway = False
+        self._whole = self.headers
         if isinstance(self.cycle, _Request):
             self.cycle.end()
         else:
@@ -262,15 +267,17 @@ class DeviceConnection(OneWriteProtocol):
             )
         self._decline(status, message)
 
-    def _wait(self, head_bytes: int) -> None:
-        """The request goes on with what is read next; `head_bytes` of what was read are of its head for certain."""
-        self._head_bytes += head_bytes
-        if self._head_bytes > LONGEST_HEAD:
-            self._decline(431, f"The request's headers are longer than {LONGEST_HEAD} bytes. Send fewer of them.")
-            return
-        if isinstance(self.cycle, _Request) and not self._is_in_head:
-            self.cycle.wait()
+    def _wait(self, own_bytes: int) -> None:
+        """The request goes on with what is read next; so much of what was read is its own for certain."""
         self._patience.add(self)
+        if self._is_in_head:
+            self._head_bytes += own_bytes
+            if self._head_bytes > LONGEST_HEAD:
+                self._decline(
+                    431, f"The request's headers are longer than {LONGEST_HEAD} bytes. Send fewer of them."
+                )
+        elif isinstance(self.cycle, _Request):
+            self.cycle.wait()
 
     def _decline(self, status: int, message: str) -> None:
         """Answer what can't go on, and close."""
