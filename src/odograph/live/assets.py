@@ -155,11 +155,10 @@ class Assets(Many[Asset]):
         return [self._head_with_external_ids(slot) if slot >= 0 else None for slot in slots]
 
     def _head_with_external_ids(self, slot: int) -> bytes:
-        body = self._shelf.body(slot)
-        head = self._heads[slot]
-        packed = _unpacker.decode(memoryview(body)[head:])
+        body, length = bytes(self._shelf.body(slot)), self._heads[slot]
+        packed = _unpacker.decode(memoryview(body)[length:])
         pairs = {**packed.external_ids, **packed.automatic_ids()}
-        return b'%b,"externalIds":%b' % (body[:head], msgspec.json.encode(pairs)) if pairs else bytes(body[:head])
+        return b'%b,"externalIds":%b' % (body[:length], msgspec.json.encode(pairs)) if pairs else body[:length]
 
     def list_(self, org: OrgId, after: int = 0, limit: int | None = None) -> list[Entity[Asset]]:
         """Of one org, by number, those with number > `after`, at most `limit`."""

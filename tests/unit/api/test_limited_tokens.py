@@ -47,7 +47,7 @@ async def test_a_conflict_names_its_holder_only_to_who_sees_it(client, limited, 
     await make("/fleet/routes", name="Secret route", stops=stops, externalIds={"tms": "hidden-route"})
     await client.patch(f"/tags/{tags['other']}", json={"name": "Secret tag", "externalIds": {"t": "hidden-tag"}})
     van = public_id(await world.make_vehicle(acme, name="Van", tag_ids=mine, external_ids={"erp": "seen"}))
-    bodies = {
+    bodies: dict[str, dict[str, object]] = {
         "/assets": {"type": "vehicle"},
         "/addresses": {"name": "x", "formattedAddress": "x", "geofence": CIRCLE},
         "/fleet/drivers": {"name": "x", "username": "x", "password": "x"},
