@@ -181,7 +181,7 @@ class Positions:
             is_there = np.array([one is not None for one in openings])
             rows = np.repeat(is_there, np.diff(starts, append=len(fixes)))
             fixes, starts = fixes[rows], np.cumsum(rows)[starts[is_there]] - 1
-        if self._speller is None:
+        if self._speller is None or self._speller.geocoder is not call.context.geocoder:
             self._speller = Speller(self._spelling, call.context.geocoder)
         yield from self._speller.spell(fixes, Groups(starts, there, ending), self._addresses(call, fixes))
 

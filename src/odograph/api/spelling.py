@@ -110,7 +110,7 @@ class Speller:
         self._headings = Numbers(heading, heading_degrees, UNKNOWN_HEADING)
         self._speeds = Numbers(speed, mph, UNKNOWN_SPEED)
         self._places = _Texts(f'{spelling.tail},"reverseGeo":{{"formattedLocation":')
-        self._geocoder = geocoder
+        self.geocoder = geocoder
         self._paper = columns.Paper()
 
     def spell(self, fixes: Fixes, groups: Groups, endings: Endings | None = None) -> Iterator[Piece]:
@@ -132,7 +132,7 @@ class Speller:
         objects = [
             f'{{"time":"{render_time(time_ms)}","latitude":{degrees_text(lat_e7)},"longitude":{degrees_text(lon_e7)}'
             f"{self._headings.text(heading_cdeg)}{self._speeds.text(speed_ckmh)}{_DOUBTS[marks]}"
-            f"{self._places[self._geocoder.describe(lat_e7, lon_e7)].decode()}{texts[ending]}}}"
+            f"{self._places[self.geocoder.describe(lat_e7, lon_e7)].decode()}{texts[ending]}}}"
             for (time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, marks), ending in zip(
                 rows, which.tolist(), strict=True
             )
@@ -145,7 +145,7 @@ class Speller:
 
     def _columns(self, fixes: Fixes, groups: Groups, endings: Endings | None) -> list[Column]:
         lat_e7, lon_e7 = (np.ascontiguousarray(fixes[name]) for name in ("lat_e7", "lon_e7"))
-        lines, which = self._geocoder.describe_all(lat_e7, lon_e7)
+        lines, which = self.geocoder.describe_all(lat_e7, lon_e7)
         before, behind = np.zeros(len(fixes), dtype=np.intp), np.zeros(len(fixes), dtype=np.intp)
         before[groups.starts] = np.arange(1, len(groups.starts) + 1)
         behind[groups.starts - 1] = 1  # the first group's -1 is the last row of all
