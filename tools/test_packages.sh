@@ -13,6 +13,7 @@ want() {  # command, package, what is skipped without it
 
 want nginx nginx-light "tests/e2e/test_proxies.py, the nginx example"
 want caddy caddy "tests/e2e/test_proxies.py, the Caddy example"
+want curl curl "tests/e2e/test_documented_commands.py, the requests of the documentation"
 want openssl openssl "tests/e2e/test_proxies.py, everything with a certificate"
 want systemd-analyze systemd "tests/e2e/test_proxies.py, the systemd unit"
 want gcc gcc "the benchmark's slow disk"
