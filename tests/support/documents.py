@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tests.support.serving import environment
 
-ROOT = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _OPTIONAL = re.compile(r" \[([^]]+)\]")
-_ASSIGNED = re.compile(r"(?:export )?(\w+)=")
 _CHOICE = re.compile(r"(?<= )[\w-]+(?:\|[\w-]+)+")
+_DONE: Final = "--- done ---"
 
 
 class Block(NamedTuple):
@@ -39,10 +42,11 @@ def blocks(name: str) -> list[Block]:
 
 
 def command_lines(text: str) -> Iterator[str]:
-    """Each line of a block as a shell takes it, with continuations joined."""
+    """Each line of a block that is a command, with continuations joined and comments left out."""
     for line in text.replace("\\\n", " ").splitlines():
-        if line.strip() and not line.lstrip().startswith("#"):
-            yield line.strip()
+        command = re.split(r"(?:^|\s)#", line)[0].strip()
+        if command:
+            yield command
 
 
 def spelled_out(line: str) -> list[str]:
@@ -57,48 +61,93 @@ def spelled_out(line: str) -> list[str]:
     return [line]
 
 
+class Started:
+    """A command that runs until it is told to end; what it wrote so far is in `path`."""
+
+    def __init__(self, process_id: int, path: Path) -> None:
+        self._process_id = process_id
+        self._path = path
+
+    def wait_for(self, wanted: str, within_s: float = 30.0) -> str:
+        """All that it wrote, once the text is among it."""
+        until_s = time.monotonic() + within_s
+        while wanted not in (text := self._path.read_text()):
+            assert time.monotonic() < until_s, f"{wanted!r} never came:\n{text}"
+            time.sleep(0.02)
+        return text
+
+    def end(self) -> None:
+        """Tell it to."""
+        with suppress(ProcessLookupError):
+            os.kill(self._process_id, signal.SIGTERM)
+
+
 class Shell:
-    """Runs lines with bash in a directory, where `odograph` is the one under test and talks to that directory."""
+    """One bash in a directory, in which `odograph` is the one under test. What fails ends it and the test."""
 
-    def __init__(self, home: Path, more: Mapping[str, str] | None = None) -> None:
+    def __init__(self, home: Path, port: int) -> None:
         self.home = home
-        folder = home / "bin"
-        folder.mkdir(exist_ok=True)
-        _script(folder / "odograph", sys.executable, "-c 'from odograph.cli import main; main()'")
-        _script(folder / "python", sys.executable)
+        self._folder = home / "bin"
+        self._folder.mkdir(exist_ok=True)
+        self._script("odograph", sys.executable, "-c 'from odograph.cli import main; main()'")
+        self._script("python", sys.executable)
         if curl := shutil.which("curl"):  # with which an answer that says no is a failure here
-            _script(folder / "curl", curl, "--fail-with-body --silent --show-error")
-        path = f"{folder}{os.pathsep}{os.environ['PATH']}"
-        self.environment = {**environment(home), "PATH": path, **(more or {})}
+            self._script("curl", curl, "--fail-with-body --silent --show-error")
+        self._started: list[Started] = []
+        self._errors = home / "errors.txt"
+        path = f"{self._folder}{os.pathsep}{os.environ['PATH']}"
+        more = {"PATH": path, "ODOGRAPH_PORT": str(port), "PYTHONUNBUFFERED": "1"}
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                ["bash"],
+                cwd=home,
+                env={**environment(home), **more},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self.done("set -euo pipefail")
 
-    def run(self, script: str, *, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """To its end; a failure on the way, or within a pipe, is one. What begins with NAME= is remembered."""
-        assigned = _ASSIGNED.match(script)
-        if assigned is None:
-            return self._run(script, stdin)
-        result = self._run(f'{script}\nprintf %s "${assigned[1]}"', stdin)
-        self.environment[assigned[1]] = result.stdout
-        return result
+    def _script(self, name: str, program: str, arguments: str = "") -> None:
+        path = self._folder / name
+        path.write_text(f'#!/bin/sh\nexec "{program}" {arguments} "$@"\n')
+        path.chmod(0o755)
 
-    def _run(self, script: str, stdin: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self.home,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    def done(self, script: str) -> str:
+        """What it wrote to stdout; each of its commands must succeed. Variables stay."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{{\n{script}\n}} </dev/null\necho\necho '{_DONE}'\n")
+        self._process.stdin.flush()
+        text = ""
+        for line in self._process.stdout:
+            if line.strip() == _DONE:
+                return text.strip()
+            text += line
+        raise AssertionError(f"{script}\n{text}\n{self._errors.read_text()[-2000:]}")
 
-    def done(self, script: str, *, stdin: str = "") -> str:
-        """What it wrote to stdout; it must succeed."""
-        result = self.run(script, stdin=stdin)
-        assert result.returncode == 0, f"{script}\n{result.stdout}\n{result.stderr}"
-        return result.stdout.strip()
+    def start(self, command: str) -> Started:
+        """A command that goes on while others run."""
+        path = self.home / f"started-{len(self._started)}.txt"
+        path.touch()
+        number = self.done(f"{command} >{path} 2>&1 &\necho $!")
+        self._started.append(Started(int(number), path))
+        return self._started[-1]
+
+    def close(self) -> None:
+        """End what was started, and the shell once all of it has ended."""
+        for one in self._started:
+            one.end()
+        with suppress(BrokenPipeError):
+            self._process.communicate("wait\n", timeout=30)
 
 
-def _script(path: Path, program: str, arguments: str = "") -> None:
-    path.write_text(f'#!/bin/sh\nexec "{program}" {arguments} "$@"\n')
-    path.chmod(0o755)
+@contextmanager
+def shell(home: Path, port: int) -> Iterator[Shell]:
+    """A shell for as long as it is needed; a server that it starts listens on this port."""
+    one = Shell(home, port)
+    try:
+        yield one
+    finally:
+        one.close()
