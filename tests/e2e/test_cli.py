@@ -360,6 +360,19 @@ def test_a_teltonika_replay_needs_no_key_from_this_machine(home: Path) -> None:
         assert json.loads(done(home, "status", "--json"))["headSeq"] == 3
 
 
+def test_trackers_have_an_address_of_their_own_while_http_stays_on_this_machine(home: Path) -> None:
+    port = free_port()
+    flags = ("--host", "127.0.0.1", "--teltonika-port", str(port), "--teltonika-host", "127.0.0.2")
+    with serving(home, *flags) as server, closing(socket.create_connection(("127.0.0.2", port), 5)) as tracker:
+        tracker.sendall(b"\x00\x0f356307042441013")
+        assert tracker.recv(1) == b"\x00"
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", server.port), 5)
+
+
 def test_who_knocked_is_listed_and_let_in_with_one_command(home: Path) -> None:
     with serving(home) as server:
         done(home, "org", "create", "Acme")
