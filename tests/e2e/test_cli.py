@@ -387,6 +387,38 @@ def test_who_knocked_is_listed_and_let_in_with_one_command(home: Path) -> None:
         assert httpx.get(f"{url}&key={key}").status_code == 200
 
 
+def test_devices_register_themselves_and_go_on_when_no_new_ones_may_come(home: Path) -> None:
+    def answers(device: str, key: str) -> int:
+        url = f"{server.url}/ingest/osmand/{key}?id={device}&lat=1&lon=2&timestamp={next(times)}"
+        return httpx.get(url).status_code
+
+    times = iter(range(1_714_557_600, 1_714_557_700))
+    with serving(home) as server:
+        done(home, "org", "create", "Acme")
+        first = done(home, "org", "set", "acme", "--self-registration", "on", "--name", "Acme/North")
+        assert answers("phone-1", first) == 200
+        assert "the organisation's enrolment key" in done(home, "device", "show", "phone-1")
+        closed = run(home, "org", "set", "Acme/North", "--self-registration", "off")
+        assert "goes on for those that came with it (1 device)" in closed.stderr
+        assert (answers("phone-1", first), answers("phone-2", first)) == (200, 403)
+        assert "lets in 1 device" in done(home, "org", "list")
+        assert done(home, "org", "set", "Acme/North", "--self-registration", "on") == "", "the key is as it was"
+        assert answers("phone-2", first) == 200
+        change = ("org", "set", "Acme/North", "--name", "Acme", "--enrolment-key")
+        warned = refused(home, *change, "new")
+        assert "2 devices of 'Acme/North'" in warned
+        assert "--yes" in warned
+        assert json.loads(done(home, "org", "list", "--json"))[0]["name"] == "Acme/North", "nothing is half done"
+        second = done(home, *change, "new", "--yes")
+        assert (answers("phone-1", first), answers("phone-1", second)) == (401, 200)
+        own = [done(home, "device", "rotate", device) for device in ("phone-1", "phone-2")]
+        done(home, "org", "set", "Acme", "--enrolment-key", "end")  # nobody is locked out any more
+        assert (answers("phone-1", second), answers("phone-1", own[0])) == (401, 200)
+        assert "an enrolment key" in refused(
+            home, "org", "set", "Acme", "--enrolment-key", "end", "--self-registration", "on"
+        )
+
+
 def test_a_backup_made_while_serving_is_restored_and_served(home: Path) -> None:
     with serving(home):
         done(home, "org", "create", "Acme")

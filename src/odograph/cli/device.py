@@ -272,6 +272,11 @@ def _state(one: Any) -> str:
 
 def _proof(one: Any) -> str:
     """What it must bring to be let in."""
-    ways = (["its key"] if one["hasKey"] else []) + (["its id alone"] if one["trustId"] else [])
-    ways += [f"its id from {network}" for network in one["networks"]]
-    return " or ".join(ways) or "nothing"
+    words = {
+        "key": "its key",
+        "network": f"its id from {', '.join(one['networks'])}",
+        "id": "its id alone",
+        "forwarder": "a forwarder",
+        "enrolmentKey": "the organisation's enrolment key",
+    }
+    return " or ".join(words[way] for way in one["letInBy"]) or "nothing: give it a key with device rotate"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -31,6 +31,9 @@ _SILENT: Final = Param(
 )
 
 
+WayIn = Literal["key", "network", "id", "forwarder", "enrolmentKey"]
+
+
 class DeviceVehicle(msgspec.Struct):
     """The vehicle that a device is mounted on."""
 
@@ -48,7 +51,11 @@ class LastRefusal(msgspec.Struct, kw_only=True):
 
 
 class DeviceAnswer(msgspec.Struct, rename="camel", kw_only=True):
-    """A device. `lastContactTime` is when anything last came from its vehicle."""
+    """A device. `lastContactTime` is when anything last came from its vehicle.
+
+    `letInBy` is each way in that is open to it while it is enabled: its own key, its id from one of its networks,
+    its id alone, a forwarder of the organisation that brings it, or the organisation's enrolment key.
+    """
 
     id: str
     name: str
@@ -61,6 +68,7 @@ class DeviceAnswer(msgspec.Struct, rename="camel", kw_only=True):
     has_key: bool
     trust_id: bool
     networks: list[str]
+    let_in_by: list[WayIn]
     last_contact_time: Time | UnsetType = UNSET
     last_refusal: LastRefusal | UnsetType = UNSET
 
@@ -247,9 +255,28 @@ def _device(call: Call, device: Entity[Device], refusals: dict[str, Knock]) -> D
         has_key=bool(body.key_hash),
         trust_id=body.trust_id,
         networks=list(body.networks),
+        let_in_by=list(_ways_in(live.directory, device)),
         last_contact_time=render_time(contact_ms) if contact_ms else UNSET,
         last_refusal=_last_refusal(knock) if knock else UNSET,
     )
+
+
+def _ways_in(directory: Directory, device: Entity[Device]) -> Iterator[WayIn]:
+    """As the door sees it."""
+    body = device.body
+    if body.key_hash:
+        yield "key"
+    if not body.device_id or body.is_forwarder:
+        return
+    if body.networks:
+        yield "network"
+    if body.trust_id:
+        yield "id"
+    if directory.devices.has_forwarder(device.org):
+        yield "forwarder"
+    org = directory.orgs.find_org(device.org)
+    if not body.key_hash and org is not None and org.body.enrolment_hash:
+        yield "enrolmentKey"
 
 
 def _last_refusal(knock: Knock) -> LastRefusal:
