@@ -273,6 +273,14 @@ def test_bad_lines_of_an_import_are_told_each_and_nothing_is_written(home: Path)
     assert "nothing was written" in lines[2]
     assert not (home / "keys.csv").exists()
     assert json.loads(done(home, "vehicle", "list", "--json")) == []
+    (home / "fleet.csv").write_text("name,yaer\nVan 1,2020\n")
+    assert "Did you mean 'year'" in refused(home, "vehicle", "import", "fleet.csv", "--keys", "keys.csv")
+    (home / "fleet.csv").write_text("name,year\nVan 1,2020\n")
+    shown = done(home, "vehicle", "import", "fleet.csv", "--keys", "keys.csv", "--json")
+    assert "key" not in json.loads(shown)["lines"][0]
+    (kept,) = csv.DictReader((home / "keys.csv").open())
+    assert (kept["name"], kept["key"].count("-")) == ("Van 1", 6)
+    assert (home / "keys.csv").stat().st_mode & 0o777 == 0o600
 
 
 def test_addresses_are_added_listed_imported_and_removed(home: Path) -> None:
