@@ -222,6 +222,14 @@ def test_what_is_wrong_is_said_in_one_line(home: Path) -> None:
         assert "no vehicle 'Van 9'" in refused(home, "device", "add", "Van 9")
         assert "there is no scope" in refused(home, "token", "create", "--name", "x", "--scope", "Fly")
         assert "Name a vehicle" in refused(home, "device", "add", code=2)
+        ghost = ("device", "add", "--new-vehicle", "Ghost")
+        assert "--qr" in refused(home, *ghost, "--qr", "--no-key", code=2)
+        assert "deviceId: is empty" in refused(home, *ghost, "--no-key")
+        done(home, "device", "add", "--forwarder", "--name", "hub", "--device-id", "taken")
+        assert "already belongs" in refused(home, *ghost, "--device-id", "taken")
+        assert "forwarder" in refused(home, "device", "rotate", "hub", "--qr")
+        assert json.loads(done(home, "vehicle", "list", "--json")) == [], "what is refused makes no vehicle"
+        assert [one["name"] for one in json.loads(done(home, "device", "list", "--json"))] == ["hub"]
         done(home, "org", "create", "Other")
         several = refused(home, "vehicle", "list")
         assert "Acme, Other" in several

@@ -52,17 +52,12 @@ async def add(
         body["externalIds"] = dict(pair("--external-id", text) for text in external_ids)
     if tags:
         body["tagIds"] = [(await api.find_tag(tag))["id"] for tag in tags]
-    made = await make_vehicle(api, name, body)
+    made = await api.post("/assets", json={"type": "vehicle", "name": name, **body})
     if as_json:
         put_json(made)
     else:
         put(made["id"])
     say(f"Added vehicle {made['name']!r}. Next: odograph device add{where(api.settings)} {made['id']}")
-
-
-async def make_vehicle(api: Api, name: str, body: dict[str, Any] | None = None) -> Any:
-    """A new vehicle."""
-    return await api.post("/assets", json={"type": "vehicle", "name": name, **(body or {})})
 
 
 @vehicle.command("list")

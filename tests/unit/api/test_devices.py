@@ -30,6 +30,29 @@ async def test_a_key_is_shown_once_and_ends_when_it_is_replaced(client, world, a
     assert find_by_key(world, rotated["key"]) is None
 
 
+async def test_a_device_is_made_with_its_vehicle_or_neither_is(client, world, acme):
+    async def post(**body):
+        return await client.post("/odograph/devices", json={"newVehicleName": "Van", **body})
+
+    made = (await post(deviceId="86")).json()["data"]
+    assert (made["name"], made["vehicle"]["name"]) == ("Van", "Van")
+    assert (await post(deviceId="87", name="Box")).json()["data"]["name"] == "Box"
+    for wrong, field in (
+        ({"deviceId": "86"}, "deviceId"),
+        ({"withKey": False}, "deviceId"),
+        ({"isForwarder": True}, "assetId"),
+        ({"vehicleId": made["vehicle"]["id"]}, "newVehicleName"),
+        ({"newVehicleName": " "}, "newVehicleName"),
+    ):
+        refused = await post(**wrong)
+        assert refused.status_code == 400
+        assert field in refused.json()["message"]
+    assert len(world.directory.assets.list_(acme)) == 2
+    devices_only = world.client(await world.make_token(acme, ["Write Devices"]))
+    refused = await devices_only.post("/odograph/devices", json={"newVehicleName": "x"})
+    assert (refused.status_code, "Write Assets" in refused.json()["message"]) == (403, True)
+
+
 async def test_a_device_is_changed_by_patch(client, world, acme):
     van = await world.make_vehicle(acme, name="Van", external_ids={"erp": "1"})
     made = (await client.post("/odograph/devices", json={"name": "Box"})).json()["data"]

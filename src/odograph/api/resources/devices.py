@@ -112,9 +112,13 @@ class DevicePatch(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class NewDevice(DevicePatch, kw_only=True):
-    """A new device: with a key, or known by its id alone where a network or `trustId` allows that."""
+    """A new device: with a key, or known by its id alone where a network or `trustId` allows that.
+
+    `newVehicleName` makes the vehicle too, or neither of them; it needs the scope Write Assets.
+    """
 
     with_key: bool = True
+    new_vehicle_name: str | None = None
 
 
 async def list_devices(call: Call) -> Answer:
@@ -137,7 +141,15 @@ async def create_device(call: Call) -> Answer:
     body = read_new(call.body, NewDevice)
     fields = _fields(call, body)
     _check_visible(call, fields, is_new=True)
-    device, key = await devices.add(call.context.catalog, call.principal.org, fields, with_key=body.with_key)
+    if body.new_vehicle_name is not None:
+        _check_new_vehicle(call, body)
+    device, key = await devices.add(
+        call.context.catalog,
+        call.principal.org,
+        fields,
+        with_key=body.with_key,
+        new_vehicle=body.new_vehicle_name,
+    )
     return answer_with_key(call, device, key)
 
 
@@ -168,6 +180,17 @@ def _check_visible(call: Call, fields: devices.DeviceFields, *, is_new: bool) ->
     is_moved_off = not isinstance(fields.asset_id, UnsetType) and fields.asset_id is None
     if call.principal.tag_ids is not None and (is_moved_off or (is_new and not is_mounted)):
         raise forbidden("Field 'vehicleId': this API token is limited to tags; name a vehicle that it sees.")
+
+
+def _check_new_vehicle(call: Call, body: NewDevice) -> None:
+    if isinstance(body.vehicle_id, str):
+        raise invalid("Field 'newVehicleName': give either a vehicle or a new one's name, not both.")
+    if not (body.new_vehicle_name or "").strip():
+        raise invalid("Field 'newVehicleName': is empty; a new vehicle needs a name.")
+    if Scope.WRITE_ASSETS not in call.principal.scopes:
+        raise forbidden(
+            f"This API token lacks the scope '{Scope.WRITE_ASSETS.label}', which a new vehicle needs too."
+        )
 
 
 def _visible(call: Call, after: int, silent_s: int) -> Iterator[Entity[Device]]:
