@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,9 +82,9 @@ def test_the_quick_start_of_the_readme_works_as_it_stands(tmp_path):
         assert walk.is_over()
 
 
-def read_json(text: str) -> list[dict]:
+def read_json(text: str) -> list[Any]:
     """JSON objects that stand one behind the other, the answer of ingest before them being empty."""
-    found: list[dict] = [{}]
+    found: list[Any] = [{}]
     decoder = json.JSONDecoder()
     while text:
         one, end = decoder.raw_decode(text)

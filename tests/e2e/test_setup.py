@@ -43,7 +43,7 @@ def script(path: Path, text: str) -> None:
 
 def make_venv(machine: Path, python: str = "python3") -> subprocess.CompletedProcess[str]:
     path = f"{machine}{os.pathsep}{os.environ['PATH']}"
-    command = [ROOT / "tools" / "make_venv.sh", python, machine / "venv"]
+    command = [str(ROOT / "tools" / "make_venv.sh"), python, str(machine / "venv")]
     return subprocess.run(command, env={"PATH": path}, capture_output=True, text=True, check=False)
 
 
