@@ -1,6 +1,7 @@
 #!/bin/sh
 # Debian packages that some tests want: installed where we may, else told with the tests that will be skipped.
 set -u
+cd "$(dirname "$0")/.." || exit 1
 
 missing=""
 want() {  # command, package, what is skipped without it
@@ -11,6 +12,7 @@ want() {  # command, package, what is skipped without it
     }
 }
 
+want curl curl "tests/e2e/test_documented_commands.py, the requests of the documentation"
 want nginx nginx-light "tests/e2e/test_proxies.py, the nginx example"
 want caddy caddy "tests/e2e/test_proxies.py, the Caddy example"
 want openssl openssl "tests/e2e/test_proxies.py, everything with a certificate"
@@ -20,25 +22,10 @@ want chromium "chromium fonts-dejavu-core" "tests/browser, the pages in a browse
 
 [ -n "$missing" ] || exit 0
 
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-    log=$(mktemp)
-    export DEBIAN_FRONTEND=noninteractive
-    # policy-rc.d keeps the packages from starting their services: the tests start their own.
-    policy=/usr/sbin/policy-rc.d
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' >"$policy"
-        chmod 755 "$policy"
-        trap 'rm -f "$policy"' EXIT
-    fi
-    # shellcheck disable=SC2086 # a list of packages
-    if apt-get update -qq >"$log" 2>&1 && apt-get install -y -qq --no-install-recommends $missing >>"$log" 2>&1; then
-        rm -f "$log"
-        exit 0
-    fi
-    echo "Could not install$missing; apt-get wrote:" >&2
-    tail -n 5 "$log" >&2
-    rm -f "$log"
-else
-    echo "Not installed (as root on Debian or Ubuntu, make test installs them):$missing" >&2
-fi
+# shellcheck disable=SC2086 # a list of packages
+tools/apt_install.sh $missing
+case $? in
+0) exit 0 ;;
+2) echo "Not installed (as root on Debian or Ubuntu, make test installs them):$missing" >&2 ;;
+esac
 printf 'Skipped without them:\n%s' "$skipped" >&2

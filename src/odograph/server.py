@@ -321,9 +321,12 @@ async def _listen_for_trackers(settings: Settings, core: Core) -> list[Listener]
     listeners = []
     for protocol in PROTOCOLS.stream:
         if ports[protocol.name]:
-            listener = Listener(protocol, core.intake, settings.host, ports[protocol.name])
-            await listener.open()
+            listener = Listener(protocol, core.intake, settings.tracker_host, ports[protocol.name])
+            port = await listener.open()
             listeners.append(listener)
+            _log.info(
+                "listening for %s trackers", protocol.name, extra={"host": settings.tracker_host, "port": port}
+            )
     return listeners
 
 

@@ -52,6 +52,9 @@ class Settings:
     tls_cert: str = _setting("", "Certificate chain (PEM), to serve HTTPS without a proxy.")
     tls_key: str = _setting("", "Private key (PEM) of that certificate.")
     teltonika_port: int = _setting(0, "TCP port for Teltonika Codec 8/8E trackers; 0 keeps it closed.")
+    teltonika_host: str = _setting(
+        "", "Address to listen on for them, where it is not that of `host`: they don't come through an HTTP proxy."
+    )
     stretch_mb: int = _setting(32, "Memory for the newest stretch of the log: about 900,000 fixes.", "MB")
     retention_days: int = _setting(0, "Days to keep fixes after their arrival; 0 keeps them for ever.", "days")
     seal_rows: int = _setting(
@@ -75,6 +78,11 @@ class Settings:
     def framers(self) -> list[str]:
         """The origins that may frame public links."""
         return [part.strip() for part in self.frame_ancestors.split(",") if part.strip()]
+
+    @property
+    def tracker_host(self) -> str:
+        """The address to listen on for trackers that speak over TCP."""
+        return self.teltonika_host or self.host
 
     @property
     def base_url(self) -> str:

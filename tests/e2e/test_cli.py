@@ -222,6 +222,14 @@ def test_what_is_wrong_is_said_in_one_line(home: Path) -> None:
         assert "no vehicle 'Van 9'" in refused(home, "device", "add", "Van 9")
         assert "there is no scope" in refused(home, "token", "create", "--name", "x", "--scope", "Fly")
         assert "Name a vehicle" in refused(home, "device", "add", code=2)
+        ghost = ("device", "add", "--new-vehicle", "Ghost")
+        assert "--qr" in refused(home, *ghost, "--qr", "--no-key", code=2)
+        assert "deviceId: is empty" in refused(home, *ghost, "--no-key")
+        done(home, "device", "add", "--forwarder", "--name", "hub", "--device-id", "taken")
+        assert "already belongs" in refused(home, *ghost, "--device-id", "taken")
+        assert "forwarder" in refused(home, "device", "rotate", "hub", "--qr")
+        assert json.loads(done(home, "vehicle", "list", "--json")) == [], "what is refused makes no vehicle"
+        assert [one["name"] for one in json.loads(done(home, "device", "list", "--json"))] == ["hub"]
         done(home, "org", "create", "Other")
         several = refused(home, "vehicle", "list")
         assert "Acme, Other" in several
@@ -273,6 +281,14 @@ def test_bad_lines_of_an_import_are_told_each_and_nothing_is_written(home: Path)
     assert "nothing was written" in lines[2]
     assert not (home / "keys.csv").exists()
     assert json.loads(done(home, "vehicle", "list", "--json")) == []
+    (home / "fleet.csv").write_text("name,yaer\nVan 1,2020\n")
+    assert "Did you mean 'year'" in refused(home, "vehicle", "import", "fleet.csv", "--keys", "keys.csv")
+    (home / "fleet.csv").write_text("name,year\nVan 1,2020\n")
+    shown = done(home, "vehicle", "import", "fleet.csv", "--keys", "keys.csv", "--json")
+    assert "key" not in json.loads(shown)["lines"][0]
+    (kept,) = csv.DictReader((home / "keys.csv").open())
+    assert (kept["name"], kept["key"].count("-")) == ("Van 1", 6)
+    assert (home / "keys.csv").stat().st_mode & 0o777 == 0o600
 
 
 def test_addresses_are_added_listed_imported_and_removed(home: Path) -> None:
@@ -360,6 +376,19 @@ def test_a_teltonika_replay_needs_no_key_from_this_machine(home: Path) -> None:
         assert json.loads(done(home, "status", "--json"))["headSeq"] == 3
 
 
+def test_trackers_have_an_address_of_their_own_while_http_stays_on_this_machine(home: Path) -> None:
+    port = free_port()
+    flags = ("--host", "127.0.0.1", "--teltonika-port", str(port), "--teltonika-host", "127.0.0.2")
+    with serving(home, *flags) as server, closing(socket.create_connection(("127.0.0.2", port), 5)) as tracker:
+        tracker.sendall(b"\x00\x0f356307042441013")
+        assert tracker.recv(1) == b"\x00"
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 5)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", server.port), 5)
+
+
 def test_who_knocked_is_listed_and_let_in_with_one_command(home: Path) -> None:
     with serving(home) as server:
         done(home, "org", "create", "Acme")
@@ -372,6 +401,38 @@ def test_who_knocked_is_listed_and_let_in_with_one_command(home: Path) -> None:
         assert knocks[0]["deviceId"] == "stranger"
         key = done(home, "device", "accept", "stranger", "--name", "Van 5")
         assert httpx.get(f"{url}&key={key}").status_code == 200
+
+
+def test_devices_register_themselves_and_go_on_when_no_new_ones_may_come(home: Path) -> None:
+    def answers(device: str, key: str) -> int:
+        url = f"{server.url}/ingest/osmand/{key}?id={device}&lat=1&lon=2&timestamp={next(times)}"
+        return httpx.get(url).status_code
+
+    times = iter(range(1_714_557_600, 1_714_557_700))
+    with serving(home) as server:
+        done(home, "org", "create", "Acme")
+        first = done(home, "org", "set", "acme", "--self-registration", "on", "--name", "Acme/North")
+        assert answers("phone-1", first) == 200
+        assert "the organisation's enrolment key" in done(home, "device", "show", "phone-1")
+        closed = run(home, "org", "set", "Acme/North", "--self-registration", "off")
+        assert "goes on for those that came with it (1 device)" in closed.stderr
+        assert (answers("phone-1", first), answers("phone-2", first)) == (200, 403)
+        assert "lets in 1 device" in done(home, "org", "list")
+        assert done(home, "org", "set", "Acme/North", "--self-registration", "on") == "", "the key is as it was"
+        assert answers("phone-2", first) == 200
+        change = ("org", "set", "Acme/North", "--name", "Acme", "--enrolment-key")
+        warned = refused(home, *change, "new")
+        assert "2 devices of 'Acme/North'" in warned
+        assert "--yes" in warned
+        assert json.loads(done(home, "org", "list", "--json"))[0]["name"] == "Acme/North", "nothing is half done"
+        second = done(home, *change, "new", "--yes")
+        assert (answers("phone-1", first), answers("phone-1", second)) == (401, 200)
+        own = [done(home, "device", "rotate", device) for device in ("phone-1", "phone-2")]
+        done(home, "org", "set", "Acme", "--enrolment-key", "end")  # nobody is locked out any more
+        assert (answers("phone-1", second), answers("phone-1", own[0])) == (401, 200)
+        assert "an enrolment key" in refused(
+            home, "org", "set", "Acme", "--enrolment-key", "end", "--self-registration", "on"
+        )
 
 
 def test_a_backup_made_while_serving_is_restored_and_served(home: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,9 +20,11 @@ from typing import Any
 import httpx
 import pytest
 
+from odograph.settings import load_settings
 from tests.support.serving import Furnished, Serving, free_port, serving
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
 HOST = "fleet.example"
 OUTSIDE = "127.0.0.2"
 """Where the proxies' clients are; the proxies themselves are at 127.0.0.1."""
@@ -251,6 +254,24 @@ def test_the_server_speaks_https_with_a_certificate_of_ones_own(tmp_path, certif
         assert [one["name"] for one in answer.json()["data"]] == ["van-1"]
         with pytest.raises(httpx.TransportError):
             httpx.get(server.url + "/healthz")
+
+
+def test_the_operator_is_told_to_make_whatever_the_unit_names():
+    unit, steps = (DEPLOY / "odograph.service").read_text(), (ROOT / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"/(?:etc|opt|var/backups)/[\w./]+", unit.partition("[Unit]")[2]))
+    assert named == {"/opt/odograph/bin/odograph", "/etc/odograph.toml", "/var/backups/odograph"}
+    for wanted in (*named, "useradd --system --home-dir /var/lib/odograph odograph"):
+        assert wanted in steps
+
+
+@pytest.mark.parametrize("is_all", [False, True], ids=["as it is", "with every line in use"])
+def test_the_settings_of_the_unit_are_settings(tmp_path, is_all):
+    text = (DEPLOY / "odograph.toml").read_text()
+    file = tmp_path / "odograph.toml"
+    file.write_text(re.sub(r"^# (?=\w+ = )", "", text, flags=re.MULTILINE) if is_all else text)
+    settings = load_settings({}, config=str(file), environment={})
+    assert settings.data_dir == "/var/lib/odograph"
+    assert (settings.teltonika_port == 5027) == is_all
 
 
 def test_the_systemd_unit_is_accepted(tmp_path):

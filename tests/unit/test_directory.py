@@ -301,15 +301,39 @@ def test_the_same_device_id_in_two_orgs_gives_two_candidates():
     assert [one.id for one in directory.devices.list_(A)] == [40]
 
 
-def test_an_enrolment_key_leads_to_its_org_only_while_registration_is_on():
+def test_an_enrolment_key_leads_to_its_org_until_it_ends_also_when_no_new_devices_may_come():
     directory = Directory()
     body = Org("Acme", 1, self_registration=True, enrolment_hash=digest("join").hex())
     directory.apply([record(INSTALL, "org", 1, 1, body)])
     assert some(directory.orgs.find_by_enrolment(digest("join"))).id == 1
     closed = msgspec.structs.replace(body, self_registration=False)
     directory.apply([record(INSTALL, "org", 1, 2, closed)])
+    assert some(directory.orgs.find_by_enrolment(digest("join"))).body == closed
+    directory.apply([record(INSTALL, "org", 1, 3, msgspec.structs.replace(closed, enrolment_hash=""))])
     assert directory.orgs.find_by_enrolment(digest("join")) is None
-    assert some(directory.orgs.find_org(A)).body == closed
+
+
+def test_devices_that_others_must_bring_are_counted_by_org():
+    devices = Directory().devices
+    assert devices.count_brought(A) == 0
+    devices.put(device_record(40, device_id="a"))
+    devices.put(device_record(41, device_id="b", networks=("10.0.0.0/8",)))
+    devices.put(device_record(42, device_id="c", trust_id=True))
+    devices.put(device_record(43, device_id="d", key_hash=digest("own").hex()))
+    devices.put(device_record(44, B, device_id="e"))
+    assert (devices.count_brought(A), devices.count_brought(B)) == (1, 1)
+    devices.put(device_record(40, rev=100, device_id="a", key_hash=digest("a").hex()))
+    devices.drop(RecordId(44))
+    assert (devices.count_brought(A), devices.count_brought(B)) == (0, 0)
+
+
+def test_a_forwarder_counts_while_it_is_enabled():
+    devices = Directory().devices
+    key_hash = digest("fw").hex()
+    devices.put(device_record(40, key_hash=key_hash, is_forwarder=True, asset_id=0))
+    assert (devices.has_forwarder(A), devices.has_forwarder(B)) == (True, False)
+    devices.put(device_record(40, rev=100, key_hash=key_hash, is_forwarder=True, asset_id=0, is_enabled=False))
+    assert not devices.has_forwarder(A)
 
 
 def test_kinds_of_a_later_version_are_left_alone():

@@ -36,6 +36,11 @@ def test_what_is_wrong_is_named_with_what_is_allowed(environment, message):
         load_settings({}, environment=environment)
 
 
+def test_trackers_are_listened_for_where_http_is_unless_another_address_is_given():
+    assert load_settings({"host": "192.0.2.1"}, environment={}).tracker_host == "192.0.2.1"
+    assert load_settings({"teltonika_host": "0.0.0.0"}, environment={}).tracker_host == "0.0.0.0"
+
+
 def test_an_unreadable_file_says_which():
     with pytest.raises(Refusal, match=r"/nowhere\.toml"):
         load_settings({}, config="/nowhere.toml", environment={})

@@ -89,6 +89,7 @@ class _Sheet:
         self._new_assets = 0
         self._changes: list[Change] = []
         self._taken: dict[str, int] = {}
+        self._named: dict[str, int] = {}
         self._plates: dict[str, list[Entity[Asset]]] = defaultdict(list)
         self._names: dict[str, list[Entity[Asset]]] = defaultdict(list)
         self._tags = {tag.body.name.casefold(): tag.body.number for tag in self._directory.tags.list_(org)}
@@ -115,6 +116,8 @@ class _Sheet:
         return changes
 
     def _plan(self, row: Row) -> Line:
+        if row.error:
+            raise invalid(row.error)
         pairs = _pairs(row)
         old = self._find(row, pairs)
         self._take(row, old)
@@ -167,19 +170,29 @@ class _Sheet:
                 yield "licensePlate", asset
 
     def _take(self, row: Row, old: Entity[Asset] | None) -> None:
-        """No two rows may mean the same vehicle, nor bring the same name for one."""
+        """No two rows may mean the same vehicle, nor bring the same mark for one.
+
+        Marks are compared as `_find` compares them: else the rows would make two vehicles that no list can tell
+        apart. For the same reason a row that is known by its name alone shares that name with no other.
+        """
         texts = [f"externalIds {text}" for text in row.external_ids]
         texts += [f"vin {row.vin}"] if row.vin else []
         texts += [f"serial {row.serial}"] if row.serial else []
         texts += [f"deviceId {row.device_id}"] if row.device_id else []
-        texts += [f"licensePlate {row.license_plate}"] if _plain(row.license_plate) else []
-        texts = texts or [f"name {row.name.casefold()}"]
+        texts += [f"licensePlate {plate.upper()}"] if (plate := _plain(row.license_plate)) else []
+        name = f"name {row.name.casefold()}"
+        is_by_name = not texts
+        if is_by_name:
+            texts.append(name)
         if old is not None:
-            texts.append(f"vehicle {old.body.name!r}")
-        for text in texts:
+            texts.append(f"vehicle {old.body.name!r} ({render_asset_id(AssetId(old.body.number))})")
+        for text in texts if is_by_name or not row.name else [*texts, name]:
             if text in self._taken:
                 raise invalid(f"{text}: line {self._taken[text]} has it already; a vehicle may stand in one row.")
+        if is_by_name and (line := self._named.get(name)):
+            raise invalid(f"{name}: line {line} has it too; give this row a mark of its own, such as a plate.")
         self._taken.update(dict.fromkeys(texts, row.line))
+        self._named[name] = row.line
 
     def _body(self, row: Row, pairs: dict[str, str], old: Entity[Asset] | None) -> Asset:
         given: dict[str, object] = {field: value for field in _TEXTS if (value := getattr(row, field))}

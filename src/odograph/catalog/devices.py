@@ -8,7 +8,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from odograph.catalog import fields as check
+from odograph.catalog.assets import AssetFields, number_assets
 from odograph.catalog.assets import get as get_asset
+from odograph.catalog.assets import new_body as new_asset_body
 from odograph.catalog.changes import Catalog, Plan, delete, found, put, written
 from odograph.catalog.secrets import hex_digest, new_key
 from odograph.errors import invalid
@@ -37,19 +39,28 @@ async def add(
     fields: DeviceFields,
     *,
     with_key: bool = True,
+    new_vehicle: str | None = None,
     tag_limit: frozenset[TagId] | None = None,
 ) -> tuple[Entity[Device], str | None]:
     """A new device and its key, which is shown this once and kept as a hash; None where it gets none.
 
-    Without a key it needs a device id, by which a network, the operator's trust or a forwarder lets it in.
-    `tag_limit` is the principal's `tag_ids`: nothing that it does not see is named in a refusal.
-    NOT_FOUND for the vehicle, or INVALID naming the field.
+    With the name of a new vehicle, that is made in the same commit, and the device is mounted on it. Without a key
+    it needs a device id, by which a network, the operator's trust or a forwarder lets it in. `tag_limit` is the
+    principal's `tag_ids`: nothing that it does not see is named in a refusal. NOT_FOUND for the vehicle, or INVALID
+    naming the field.
     """
     key = new_key() if with_key else None
 
     def plan() -> Plan[tuple[Entity[Device], str | None]]:
-        body = new_body(catalog, org, fields, key, tag_limit)
-        return Plan([put(None, org, body)], lambda records: (written(records[0], body), key))
+        if new_vehicle is None:
+            body = new_body(catalog, org, fields, key, tag_limit)
+            return Plan([put(None, org, body)], lambda records: (written(records[0], body), key))
+        numbers, counting = number_assets(catalog.directory, 1)
+        asset = new_asset_body(catalog, org, numbers[0], AssetFields(name=new_vehicle))
+        named = msgspec.structs.replace(fields, name=fields.name or asset.name)
+        body = _sound(msgspec.structs.replace(new_body(catalog, org, named, key, tag_limit), asset_id=asset.number))
+        changes = [put(None, org, body), put(None, org, asset), counting]
+        return Plan(changes, lambda records: (written(records[0], body), key))
 
     return await catalog.change(plan)
 

@@ -44,27 +44,60 @@ async def update(
     return await catalog.change(plan)
 
 
-async def open_registration(catalog: Catalog, org: OrgId) -> tuple[Entity[Org], str]:
-    """Let unknown devices that bring the returned key become vehicles; an earlier key ends.
+async def open_registration(catalog: Catalog, org: OrgId) -> tuple[Entity[Org], str | None]:
+    """Let unknown devices that bring the enrolment key become vehicles.
 
-    The key is shown this once and kept as a hash.
+    Where the org has no such key yet it gets one, which is shown this once and kept as a hash; else None.
     """
     key = new_key()
-    return await _register(catalog, org, hex_digest(key), is_open=True), key
+
+    def plan() -> Plan[tuple[Entity[Org], str | None]]:
+        old = get(catalog.directory, org)
+        known = old.body.enrolment_hash
+        body = msgspec.structs.replace(old.body, self_registration=True, enrolment_hash=known or hex_digest(key))
+        return _put(old, body, None if known else key)
+
+    return await catalog.change(plan)
 
 
 async def close_registration(catalog: Catalog, org: OrgId) -> Entity[Org]:
-    """Let no unknown device in any more. The key ends, for the devices that still use it too."""
-    return await _register(catalog, org, "", is_open=False)
+    """Let no unknown device in any more. Those that came with the enrolment key go on with it."""
 
-
-async def _register(catalog: Catalog, org: OrgId, key_hash: str, *, is_open: bool) -> Entity[Org]:
-    def plan() -> Plan[Entity[Org]]:
+    def plan() -> Plan[tuple[Entity[Org], str | None]]:
         old = get(catalog.directory, org)
-        body = msgspec.structs.replace(old.body, self_registration=is_open, enrolment_hash=key_hash)
-        return Plan([put(old, INSTALL, body)], lambda records: written(records[0], body))
+        return _put(old, msgspec.structs.replace(old.body, self_registration=False), None)
 
-    return await catalog.change(plan)
+    return (await catalog.change(plan))[0]
+
+
+async def renew_enrolment_key(catalog: Catalog, org: OrgId) -> tuple[Entity[Org], str]:
+    """Give the org a new enrolment key, shown this once. The old one ends, for those that came with it too."""
+    key = new_key()
+    return await _rekey(catalog, org, hex_digest(key)), key
+
+
+async def end_enrolment_key(catalog: Catalog, org: OrgId) -> Entity[Org]:
+    """Let nobody in by the enrolment key any more, neither new devices nor those that came with it."""
+    return await _rekey(catalog, org, "")
+
+
+async def _rekey(catalog: Catalog, org: OrgId, key_hash: str) -> Entity[Org]:
+    def plan() -> Plan[tuple[Entity[Org], str | None]]:
+        old = get(catalog.directory, org)
+        return _put(old, msgspec.structs.replace(old.body, enrolment_hash=key_hash), None)
+
+    return (await catalog.change(plan))[0]
+
+
+def _put(old: Entity[Org], body: Org, key: str | None) -> Plan[tuple[Entity[Org], str | None]]:
+    if body == old.body:
+        return Plan([], lambda _: (old, key))
+    return Plan([put(old, INSTALL, body)], lambda records: (written(records[0], body), key))
+
+
+def count_on_enrolment_key(directory: Directory, org: Entity[Org]) -> int:
+    """How many devices the end of its enrolment key would leave without a way in of their own."""
+    return directory.devices.count_brought(OrgId(org.id)) if org.body.enrolment_hash else 0
 
 
 def get(directory: Directory, org: OrgId) -> Entity[Org]:

@@ -72,10 +72,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a list of places; an empty field says nothing about the place.
 
     `lat` and `lon` are degrees and `radius_m` metres, as they are written; `external_ids` holds `key:value`, `tags`
-    names or ids.
+    names or ids. `error` says why the line can't be read; it is empty else.
     """
 
     line: int
+    error: str = ""
     name: str = ""
     formatted_address: str = ""
     lat: str = ""
@@ -89,10 +90,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One line of a list of vehicles; an empty field says nothing about the vehicle.
 
-    `external_ids` holds `key:value`, `tags` names or ids.
+    `external_ids` holds `key:value`, `tags` names or ids. `error` is why the line can't be read, else empty.
     """
 
     line: int
+    error: str = ""
     name: str = ""
     license_plate: str = ""
     vin: str = ""
@@ -109,8 +111,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 def parse_rows(data: bytes) -> list[Row]:
     """The rows of a CSV file of vehicles (UTF-8; comma, semicolon or tab).
 
-    Several tags or external ids in one cell stand between `;` or `|`. INVALID for another encoding, a header
-    without known columns, or more than MAX_ROWS rows.
+    Several tags or external ids in one cell stand between `;` or `|`. A row with too many cells has an `error`.
+    INVALID for what is not CSV, another encoding, a header without known columns, or more than MAX_ROWS rows.
     """
     return [msgspec.convert(cells, Row) for cells in _parse(data, _VEHICLES)]
 
@@ -155,10 +157,10 @@ def _rows(lines: Iterator[tuple[int, list[str]]], sheet: Sheet) -> list[dict[str
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) > len(columns):
-            raise invalid(
-                f"line {line}: has {len(cells)} cells under {len(columns)} columns; quote text with commas."
-            )
-        rows.append(_row(line, dict(zip(columns, cells, strict=False))))
+            why = f"has {len(cells)} cells, and the header has {len(columns)}; quote text with commas."
+            rows.append({"line": line, "error": why})
+        else:
+            rows.append(_row(line, dict(zip(columns, cells, strict=False))))
         if len(rows) > MAX_ROWS:
             raise invalid(f"line {line}: is too far; a list may hold {MAX_ROWS} rows.")
     return rows

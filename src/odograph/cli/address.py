@@ -171,6 +171,8 @@ async def _plan(api: Api, places: Sequence[Place]) -> _Plan:
     plan, taken = _Plan(), dict[str, int]()
     for place in places:
         try:
+            if place.error:
+                raise invalid(place.error)
             for tag in place.tags:
                 tag_ids[tag] = tag_ids[tag] or (await api.find_tag(tag))["id"]
             known = _known(place, by_pair, by_name)

@@ -30,21 +30,23 @@ def with_api(
     def decorate(work: Work) -> Callable[..., None]:
         @functools.wraps(work)
         def command(
-            *args: Any, data_dir: str | None, config: str | None, org: str | None = None, **kwargs: Any
+            *args: Any, data_dir: str | None, config: str | None, within_org: str | None = None, **kwargs: Any
         ) -> None:
             async def go() -> None:
                 settings = load_settings({"data_dir": data_dir}, config=config)
                 async with connect(
-                    settings, org, makes_directory=makes_directory, must_be_served=must_be_served
+                    settings, within_org, makes_directory=makes_directory, must_be_served=must_be_served
                 ) as api:
                     if for_org:
-                        await _check_org(api, org)
+                        await _check_org(api, within_org)
                     await work(api, *args, **kwargs)
 
             asyncio.run(go())
 
         if for_org:
-            command = click.option("--org", metavar="ORG", help="The organisation, by name or id.")(command)
+            # Not called `org`: a command's own argument may be, as that of `org set` is.
+            option = click.option("--org", "within_org", metavar="ORG", help="The organisation, by name or id.")
+            command = option(command)
         return directory_options(command)
 
     return decorate

@@ -14,7 +14,6 @@ from odograph.cli.connect import Api, the_one
 from odograph.cli.moments import age, required_span_s
 from odograph.cli.output import put, put_json, put_table, say
 from odograph.cli.phone import APPS, phone_settings, qr_code, qr_content
-from odograph.cli.vehicle import make_vehicle
 from odograph.errors import Kind, Refusal, invalid
 
 _DEVICES = "/odograph/devices"
@@ -63,13 +62,13 @@ async def add(
     """Add a device to a vehicle (id, external id, name or plate) and print its key, this once."""
     if sum((vehicle is not None, new_vehicle is not None, forwarder)) != 1:
         raise click.UsageError("Name a vehicle, or a new one with --new-vehicle, or say --forwarder.")
-    given = {"deviceId": device_id, "name": name, "protocol": protocol}
+    if qr and (no_key or forwarder):
+        raise click.UsageError("--qr shows a phone's key; leave out --no-key and --forwarder.")
+    given = {"deviceId": device_id, "name": name, "protocol": protocol, "newVehicleName": new_vehicle}
     body: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
     body |= {"networks": list(networks), "trustId": trust_id, "isForwarder": forwarder, "withKey": not no_key}
     if vehicle is not None:
         body["vehicleId"] = (await api.find_vehicle(vehicle))["id"]
-    if new_vehicle is not None:
-        body["vehicleId"] = (await make_vehicle(api, new_vehicle))["id"]
     await _show_new(api, await api.post(_DEVICES, json=body), as_json=as_json, qr=qr)
 
 
@@ -189,6 +188,8 @@ async def enable(api: Api, device: str) -> None:
 async def rotate(api: Api, device: str, qr: str | None, as_json: bool) -> None:
     """Give a device a new key and print it, this once; the old key ends at once."""
     found = await find_device(api, device)
+    if qr and found["isForwarder"]:
+        raise invalid("A forwarder's key is not for a phone; leave out --qr.")
     await _show_new(api, await api.ask("POST", _DEVICES, found["id"], "key"), as_json=as_json, qr=qr)
 
 
@@ -237,8 +238,6 @@ async def _show_new(api: Api, made: Any, *, as_json: bool, qr: str | None) -> No
     where = f" of vehicle {made['vehicle']['name']!r} ({made['vehicle']['id']})" if "vehicle" in made else ""
     say(f"Device {made['name']!r} (id {made['id']}){where}, let in by {_proof(made)}.")
     if not key:
-        if qr:
-            raise invalid("There is no key to show as a QR code.")
         return
     say("The key is shown this once.")
     if made["isForwarder"]:
@@ -272,6 +271,11 @@ def _state(one: Any) -> str:
 
 def _proof(one: Any) -> str:
     """What it must bring to be let in."""
-    ways = (["its key"] if one["hasKey"] else []) + (["its id alone"] if one["trustId"] else [])
-    ways += [f"its id from {network}" for network in one["networks"]]
-    return " or ".join(ways) or "nothing"
+    words = {
+        "key": "its key",
+        "network": f"its id from {', '.join(one['networks'])}",
+        "id": "its id alone",
+        "forwarder": "a forwarder",
+        "enrolmentKey": "the organisation's enrolment key",
+    }
+    return " or ".join(words[way] for way in one["letInBy"]) or "nothing: give it a key with device rotate"

@@ -52,17 +52,12 @@ async def add(
         body["externalIds"] = dict(pair("--external-id", text) for text in external_ids)
     if tags:
         body["tagIds"] = [(await api.find_tag(tag))["id"] for tag in tags]
-    made = await make_vehicle(api, name, body)
+    made = await api.post("/assets", json={"type": "vehicle", "name": name, **body})
     if as_json:
         put_json(made)
     else:
         put(made["id"])
     say(f"Added vehicle {made['name']!r}. Next: odograph device add{where(api.settings)} {made['id']}")
-
-
-async def make_vehicle(api: Api, name: str, body: dict[str, Any] | None = None) -> Any:
-    """A new vehicle."""
-    return await api.post("/assets", json={"type": "vehicle", "name": name, **(body or {})})
 
 
 @vehicle.command("list")
@@ -105,7 +100,7 @@ async def import_(api: Api, file: Path, dry_run: bool, make_tags: bool, keys: Pa
     nothing is written.
     """
     data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    with _key_file(keys) as out:
+    with _key_file(None if dry_run else keys) as out:
         done = await api.ask(
             "POST",
             "/odograph/vehicles/import",
@@ -114,11 +109,11 @@ async def import_(api: Api, file: Path, dry_run: bool, make_tags: bool, keys: Pa
             headers={"content-type": "text/csv"},
         )
         made = [line for line in done["lines"] if line.get("key")]
+        if made and (out or not as_json):
+            text = keys_csv((one["id"], one["name"], one.get("deviceId", ""), one.pop("key")) for one in made)
+            click.echo(text.replace("\r\n", "\n"), file=out, nl=False)
         if as_json:
             put_json(done)
-        elif made:
-            text = keys_csv((one["id"], one["name"], one.get("deviceId", ""), one["key"]) for one in made)
-            click.echo(text.replace("\r\n", "\n"), file=out, nl=False)
     _report(done, is_dry=dry_run)
 
 
@@ -141,7 +136,10 @@ def _report(done: Any, *, is_dry: bool) -> None:
 
 @contextmanager
 def _key_file(path: Path | None) -> Iterator[IO[str] | None]:
-    """A new file that only its owner can read, opened before anything is imported: keys are shown once."""
+    """A new file that only its owner can read, opened before anything is imported: keys are shown once.
+
+    Whatever happens, one that stayed empty doesn't stay.
+    """
     if path is None:
         yield None
         return
@@ -149,10 +147,12 @@ def _key_file(path: Path | None) -> Iterator[IO[str] | None]:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise invalid(f"Cannot make {path}: {error.strerror}.") from error
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yield file
-    if not path.stat().st_size:
-        path.unlink()
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+    finally:
+        if not path.stat().st_size:
+            path.unlink()
 
 
 def _truth(value: bool) -> str:

@@ -182,7 +182,10 @@ class Door:
         return self._pass(protocol, device, checks_protocol=False)
 
     def _enter_by_enrolment(self, protocol: str, claim: Claim, org: OrgId) -> Passage:
-        """An org's enrolment key goes on speaking for the devices that came with it, and for no others."""
+        """An org's enrolment key goes on speaking for the devices that came with it, and for no others.
+
+        Also when no new ones may come any more: who is here already has no other key.
+        """
         device = self._find_claimed(org, claim)
         if device is None:
             raise self._stranger(claim, org)

@@ -36,6 +36,8 @@ class Devices(Many[Device]):
         self._hashes = bytearray()
         self._assets = array("q")
         self._speaks = bytearray()  # an index of _protocols
+        self._brought = bytearray()  # 1: known by its id, and let in only by what speaks for many
+        self._forwarders: set[int] = set()  # those that are enabled
         self._protocols: list[str | None] = [None, ""]
         self._keys = Hints()
         self._names = Hints()
@@ -44,11 +46,15 @@ class Devices(Many[Device]):
         if slot == len(self._assets):
             self._assets.append(0)
             self._speaks.append(_NONE)
+            self._brought.append(0)
             self._hashes.extend(NO_KEY)
         key_hash = bytes.fromhex(body.key_hash) or NO_KEY
         self._hashes[slot * HASH_SIZE : (slot + 1) * HASH_SIZE] = key_hash
         self._assets[slot] = body.asset_id
         self._speaks[slot] = self._spoken(body)
+        self._brought[slot] = not (body.key_hash or body.networks or body.trust_id)
+        if body.is_forwarder and body.is_enabled:
+            self._forwarders.add(slot)
         bare = msgspec.structs.replace(body, key_hash="")
         packed = _packer.encode(_Packed(*msgspec.structs.astuple(bare)))
         self._shelf.fill(slot, record.org, record.rev, packed)
@@ -61,6 +67,8 @@ class Devices(Many[Device]):
         body = self._body(slot)
         self._assets[slot] = 0
         self._speaks[slot] = _NONE
+        self._brought[slot] = 0
+        self._forwarders.discard(slot)
         if body.key_hash:
             self._keys.drop(_key_code(self._hash(slot)), slot)
         if body.device_id:
@@ -115,6 +123,15 @@ class Devices(Many[Device]):
     def find_by_device_id(self, org: OrgId, device_id: str) -> Entity[Device] | None:
         """The one of this org that calls itself so."""
         return next((one for one in self.list_by_device_id(device_id) if one.org == org), None)
+
+    def has_forwarder(self, org: OrgId) -> bool:
+        """Whether one of this org, enabled, brings its other devices by their ids."""
+        return any(self._shelf.orgs[slot] == org for slot in self._forwarders)
+
+    def count_brought(self, org: OrgId) -> int:
+        """How many of this org have neither a key nor a network of their own, nor are trusted by their id."""
+        is_mine = np.frombuffer(self._shelf.orgs, dtype=np.int32) == org
+        return int(np.count_nonzero(np.frombuffer(self._brought, dtype=np.bool_) & is_mine))
 
     def list_of_asset(self, org: OrgId, asset_id: AssetId) -> list[Entity[Device]]:
         """Those mounted on the asset with this number. Scans a column: not for every request."""

@@ -57,12 +57,12 @@ class Orgs(Few[Org]):
         return self.find(INSTALL, RecordId(org))
 
     def find_by_enrolment(self, key_hash: bytes) -> Entity[Org] | None:
-        """The org whose enrolment key has this SHA-256 (32 bytes), while it has self-registration on."""
+        """The org whose enrolment key has this SHA-256 (32 bytes), whether or not new devices may come with it."""
         record_id = self._by_enrolment.get(key_hash)
         org = None if record_id is None else self.find(INSTALL, record_id)
         if org is None or not hmac.compare_digest(bytes.fromhex(org.body.enrolment_hash), key_hash):
             return None
-        return org if org.body.self_registration else None
+        return org
 
 
 class Tokens(Few[Token]):

@@ -25,7 +25,7 @@ class Org(msgspec.Struct, frozen=True, omit_defaults=True):
     timezone: str = "UTC"  # IANA name
     shown_from_ms: int = 0  # no public link shows what was measured before: the last time a private zone shrank
     self_registration: bool = False  # unknown devices that bring this org's enrolment key become vehicles
-    enrolment_hash: str = ""  # SHA-256, in hex, of the enrolment key; "" while it has none
+    enrolment_hash: str = ""  # SHA-256, in hex, of the enrolment key, which lets in who came with it; "": none
 
 
 class Weight(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""OsmAnd and Traccar Client: a query or form with speed in knots, or the newer client's JSON in metres a second."""
+"""OsmAnd and Traccar Client: a query or form with speed in knots, or JSON of version 9 in metres a second."""
 
 from __future__ import annotations
 

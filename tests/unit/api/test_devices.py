@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from odograph.catalog import knocks
+from odograph.catalog import knocks, orgs
 from odograph.model.catalog import Knock
 from odograph.store.base import INSTALL
 from tests.support.api import EVERY_SCOPE, NOON_MS, World, public_id
@@ -30,6 +30,29 @@ async def test_a_key_is_shown_once_and_ends_when_it_is_replaced(client, world, a
     assert find_by_key(world, rotated["key"]) is None
 
 
+async def test_a_device_is_made_with_its_vehicle_or_neither_is(client, world, acme):
+    async def post(**body):
+        return await client.post("/odograph/devices", json={"newVehicleName": "Van", **body})
+
+    made = (await post(deviceId="86")).json()["data"]
+    assert (made["name"], made["vehicle"]["name"]) == ("Van", "Van")
+    assert (await post(deviceId="87", name="Box")).json()["data"]["name"] == "Box"
+    for wrong, field in (
+        ({"deviceId": "86"}, "deviceId"),
+        ({"withKey": False}, "deviceId"),
+        ({"isForwarder": True}, "assetId"),
+        ({"vehicleId": made["vehicle"]["id"]}, "newVehicleName"),
+        ({"newVehicleName": " "}, "newVehicleName"),
+    ):
+        refused = await post(**wrong)
+        assert refused.status_code == 400
+        assert field in refused.json()["message"]
+    assert len(world.directory.assets.list_(acme)) == 2
+    devices_only = world.client(await world.make_token(acme, ["Write Devices"]))
+    refused = await devices_only.post("/odograph/devices", json={"newVehicleName": "x"})
+    assert (refused.status_code, "Write Assets" in refused.json()["message"]) == (403, True)
+
+
 async def test_a_device_is_changed_by_patch(client, world, acme):
     van = await world.make_vehicle(acme, name="Van", external_ids={"erp": "1"})
     made = (await client.post("/odograph/devices", json={"name": "Box"})).json()["data"]
@@ -42,6 +65,25 @@ async def test_a_device_is_changed_by_patch(client, world, acme):
     assert "vehicle" not in (await client.patch(path, json={"vehicleId": None})).json()["data"]
     for body in ({"vehicleId": "9"}, {"networks": ["x"]}, {"isEnabled": None}, {"name": 3}):
         assert (await client.patch(path, json=body)).status_code in {400, 404}, body
+
+
+async def test_a_device_says_by_what_it_is_let_in(client, world, acme):
+    van = public_id(await world.make_vehicle(acme, name="Van"))
+
+    async def ways(**body):
+        made = await client.post("/odograph/devices", json={"vehicleId": van, **body})
+        return made.json()["data"]["letInBy"]
+
+    assert await ways(deviceId="a", withKey=False) == []
+    assert await ways(deviceId="b", networks=["10.0.0.0/8"], trustId=True) == ["key", "network", "id"]
+    assert await ways(networks=["10.0.0.0/8"], trustId=True) == ["key"], "it has no id to be known by"
+    await orgs.open_registration(world.catalog, acme)
+    assert await ways(deviceId="c") == ["key"]
+    assert await ways(deviceId="d", withKey=False) == ["enrolmentKey"]
+    await client.post("/odograph/devices", json={"isForwarder": True, "name": "hub"})
+    assert await ways(deviceId="e", withKey=False) == ["forwarder", "enrolmentKey"]
+    (mine,) = (await world.client(operator=True).get("/odograph/orgs")).json()["data"]
+    assert (mine["hasEnrolmentKey"], mine["devicesOnEnrolmentKey"]) == (True, 3)
 
 
 async def test_silent_devices_are_those_that_nothing_came_from(client, world, acme):
@@ -205,10 +247,16 @@ async def test_the_operator_runs_orgs(world):
     assert renamed.json()["data"]["timezone"] == "Europe/Amsterdam"
     opened = (await operator.post(f"{path}/registration")).json()["data"]
     digest = hashlib.sha256(opened["key"].encode()).digest()
-    assert opened["selfRegistration"] is True
+    assert (opened["selfRegistration"], opened["hasEnrolmentKey"]) == (True, True)
     assert world.directory.orgs.find_by_enrolment(digest) is not None
-    assert (await operator.delete(f"{path}/registration")).json()["data"]["selfRegistration"] is False
+    closed = (await operator.delete(f"{path}/registration")).json()["data"]
+    assert (closed["selfRegistration"], closed["hasEnrolmentKey"]) == (False, True)
+    assert "key" not in (await operator.post(f"{path}/registration")).json()["data"]
+    renewed = (await operator.post(f"{path}/registration/key")).json()["data"]
+    assert renewed["key"] != opened["key"]
     assert world.directory.orgs.find_by_enrolment(digest) is None
+    ended = (await operator.delete(f"{path}/registration/key")).json()["data"]
+    assert (ended["selfRegistration"], ended["hasEnrolmentKey"]) == (True, False)
     assert [one["name"] for one in (await operator.get("/odograph/orgs")).json()["data"]] == ["Globex BV"]
     assert (await operator.patch("/odograph/orgs/9", json={})).status_code == 404
 

@@ -102,6 +102,9 @@ async def test_one_bad_row_keeps_the_whole_list_out(catalog, org):
         ("name,device_id\nA,d1\nB,d1", "line 2 has it already"),
         ("name,external_id\nA,erp:9\nB,erp:9", "line 2 has it already"),
         ("name\nA\na", "line 2 has it already"),
+        ("name,plate\nA,B-AB 123\nB,b ab-123", "licensePlate BAB123: line 2 has it already"),
+        ("name,plate\nA,AB-9\nA,", "name a: line 2 has it too"),
+        ("name,plate\nA,\nA,AB-9", "name a: line 2 has it already"),
         ("name,vin,plate\nVan 1,,\nX,1FTBW2CM5GKA00001,", "line 2 has it already"),
         ("vin,external_id\n1FTBW2CM5GKA00001,erp:2", "a row must mean one"),
     ],
@@ -156,13 +159,32 @@ def test_headers_come_in_many_spellings():
         (b"name,plaet\nx,y", "column 'plaet' is not known. Did you mean 'plate'"),
         (b"name,vehicle\nx,y", "two columns mean the same"),
         (b"name\n\xff\xfe", "line 2: is not UTF-8"),
-        (b"name\na,b", "line 2: has 2 cells under 1 columns"),
         (b'name\n"open', "line 2: is not CSV"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_refused_with_its_line(data, message):
     with pytest.raises(Refusal, match=message):
         parse_rows(data)
+
+
+async def test_every_row_with_too_many_cells_is_told_beside_all_others(catalog, org):
+    text = "name,vin\nVan 1,SHORT\nVan, the second,\nVan 3,\nVan, 4, old,\n"
+    refused = await bring(catalog, org, text)
+    assert [(line.line, line.action) for line in refused.lines] == [
+        (2, "refuse"),
+        (3, "refuse"),
+        (4, "create"),
+        (5, "refuse"),
+    ]
+    assert refused.lines[1].error.startswith("has 3 cells, and the header has 2")
+    assert parse_places(b"name\na,b")[0].error.startswith("has 2 cells, and the header has 1")
+
+
+async def test_two_vehicles_of_one_name_are_told_apart_by_their_plates(catalog, org):
+    text = "name,plate\nVan,B-AB 1\nVan,B-AB 2\n"
+    assert actions(await bring(catalog, org, text)) == ["create"] * 2
+    again = await bring(catalog, org, text.replace("B-AB", "b ab"))
+    assert actions(again) == ["update"] * 2
 
 
 def test_keys_go_out_as_csv():

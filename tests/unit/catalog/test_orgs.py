@@ -42,14 +42,21 @@ async def test_renaming_frees_the_old_name(catalog, org):
     await orgs.create(catalog, "Acme")
 
 
-async def test_a_new_enrolment_key_ends_the_old_one(catalog, org):
-    _, first = await orgs.open_registration(catalog, org)
-    _, second = await orgs.open_registration(catalog, org)
+async def test_an_enrolment_key_outlasts_registration_and_ends_only_when_it_is_renewed_or_ended(catalog, org):
+    opened, first = await orgs.open_registration(catalog, org)
     find = catalog.directory.orgs.find_by_enrolment
-    assert find(digest(first)) is None
-    assert find(digest(second)).id == org
-    await orgs.close_registration(catalog, org)
+    closed = await orgs.close_registration(catalog, org)
+    assert (opened.body.self_registration, closed.body.self_registration) == (True, False)
+    assert find(digest(first or "")).id == org
+    again, none = await orgs.open_registration(catalog, org)
+    assert (again.body.self_registration, none) == (True, None)
+    renewed, second = await orgs.renew_enrolment_key(catalog, org)
+    assert (find(digest(first or "")), find(digest(second)).id) == (None, org)
+    assert renewed.body.self_registration
+    await orgs.end_enrolment_key(catalog, org)
     assert find(digest(second)) is None
+    _, third = await orgs.open_registration(catalog, org)
+    assert find(digest(third or "")).id == org
 
 
 async def test_an_unknown_org_is_not_found(catalog):

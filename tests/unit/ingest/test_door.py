@@ -204,7 +204,10 @@ async def test_unknown_devices_register_themselves_where_the_org_wants_it(house)
     assert (await house.refusal(Claim("old"), sender)).reason == doors.OWN_KEY_NEEDED
     assert (await house.refusal(Claim("x" * 201), sender)).reason == doors.UNKNOWN_DEVICE
     house.put(INSTALL, 1, msgspec.structs.replace(on, self_registration=False))
-    assert (await house.refusal(Claim("newer"), sender)).reason == doors.UNKNOWN_KEY
+    assert (await house.refusal(Claim("newer"), sender)).reason == doors.UNKNOWN_DEVICE
+    assert (await house.door.welcome("osmand", Claim("new"), sender)).device == 500, "who came goes on"
+    house.put(INSTALL, 1, msgspec.structs.replace(on, enrolment_hash=""))
+    assert (await house.refusal(Claim("new"), sender)).reason == doors.UNKNOWN_KEY
 
 
 async def test_a_forwarder_registers_too_where_the_org_wants_it(house):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -31,6 +31,9 @@ _SILENT: Final = Param(
 )
 
 
+WayIn = Literal["key", "network", "id", "forwarder", "enrolmentKey"]
+
+
 class DeviceVehicle(msgspec.Struct):
     """The vehicle that a device is mounted on."""
 
@@ -48,7 +51,11 @@ class LastRefusal(msgspec.Struct, kw_only=True):
 
 
 class DeviceAnswer(msgspec.Struct, rename="camel", kw_only=True):
-    """A device. `lastContactTime` is when anything last came from its vehicle."""
+    """A device. `lastContactTime` is when anything last came from its vehicle.
+
+    `letInBy` is each way in that is open to it while it is enabled: its own key, its id from one of its networks,
+    its id alone, a forwarder of the organisation that brings it, or the organisation's enrolment key.
+    """
 
     id: str
     name: str
@@ -61,6 +68,7 @@ class DeviceAnswer(msgspec.Struct, rename="camel", kw_only=True):
     has_key: bool
     trust_id: bool
     networks: list[str]
+    let_in_by: list[WayIn]
     last_contact_time: Time | UnsetType = UNSET
     last_refusal: LastRefusal | UnsetType = UNSET
 
@@ -104,9 +112,13 @@ class DevicePatch(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class NewDevice(DevicePatch, kw_only=True):
-    """A new device: with a key, or known by its id alone where a network or `trustId` allows that."""
+    """A new device: with a key, or known by its id alone where a network or `trustId` allows that.
+
+    `newVehicleName` makes the vehicle too, or neither of them; it needs the scope Write Assets.
+    """
 
     with_key: bool = True
+    new_vehicle_name: str | None = None
 
 
 async def list_devices(call: Call) -> Answer:
@@ -129,9 +141,16 @@ async def create_device(call: Call) -> Answer:
     body = read_new(call.body, NewDevice)
     fields = _fields(call, body)
     _check_visible(call, fields, is_new=True)
+    if body.new_vehicle_name is not None:
+        _check_new_vehicle(call, body)
     principal = call.principal
     device, key = await devices.add(
-        call.context.catalog, principal.org, fields, with_key=body.with_key, tag_limit=principal.tag_ids
+        call.context.catalog,
+        principal.org,
+        fields,
+        with_key=body.with_key,
+        new_vehicle=body.new_vehicle_name,
+        tag_limit=principal.tag_ids,
     )
     return answer_with_key(call, device, key)
 
@@ -164,6 +183,17 @@ def _check_visible(call: Call, fields: devices.DeviceFields, *, is_new: bool) ->
     is_moved_off = not isinstance(fields.asset_id, UnsetType) and fields.asset_id is None
     if call.principal.tag_ids is not None and (is_moved_off or (is_new and not is_mounted)):
         raise forbidden("Field 'vehicleId': this API token is limited to tags; name a vehicle that it sees.")
+
+
+def _check_new_vehicle(call: Call, body: NewDevice) -> None:
+    if isinstance(body.vehicle_id, str):
+        raise invalid("Field 'newVehicleName': give either a vehicle or a new one's name, not both.")
+    if not (body.new_vehicle_name or "").strip():
+        raise invalid("Field 'newVehicleName': is empty; a new vehicle needs a name.")
+    if Scope.WRITE_ASSETS not in call.principal.scopes:
+        raise forbidden(
+            f"This API token lacks the scope '{Scope.WRITE_ASSETS.label}', which a new vehicle needs too."
+        )
 
 
 def _visible(call: Call, after: int, silent_s: int) -> Iterator[Entity[Device]]:
@@ -251,9 +281,28 @@ def _device(call: Call, device: Entity[Device], refusals: dict[str, Knock]) -> D
         has_key=bool(body.key_hash),
         trust_id=body.trust_id,
         networks=list(body.networks),
+        let_in_by=list(_ways_in(live.directory, device)),
         last_contact_time=render_time(contact_ms) if contact_ms else UNSET,
         last_refusal=_last_refusal(knock) if knock else UNSET,
     )
+
+
+def _ways_in(directory: Directory, device: Entity[Device]) -> Iterator[WayIn]:
+    """As the door sees it."""
+    body = device.body
+    if body.key_hash:
+        yield "key"
+    if not body.device_id or body.is_forwarder:
+        return
+    if body.networks:
+        yield "network"
+    if body.trust_id:
+        yield "id"
+    if directory.devices.has_forwarder(device.org):
+        yield "forwarder"
+    org = directory.orgs.find_org(device.org)
+    if not body.key_hash and org is not None and org.body.enrolment_hash:
+        yield "enrolmentKey"
 
 
 def _last_refusal(knock: Knock) -> LastRefusal:

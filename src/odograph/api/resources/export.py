@@ -91,9 +91,26 @@ def _geojson_rows(track: _Track, fixes: Fixes, is_first: bool) -> bytes:
 
 def _gpx_rows(_: _Track, fixes: Fixes, __: bool) -> bytes:
     return "".join(
-        f'<trkpt lat="{degrees(lat_e7)}" lon="{degrees(lon_e7)}"><time>{render_time(time_ms)}</time></trkpt>\n'
-        for _asset, time_ms, lat_e7, lon_e7, *_rest in fixes.tolist()
+        f'<trkpt lat="{degrees(lat_e7)}" lon="{degrees(lon_e7)}"><time>{render_time(time_ms)}</time>'
+        f"{_gpx_motion(heading_cdeg, speed_ckmh)}</trkpt>\n"
+        for _asset, time_ms, lat_e7, lon_e7, heading_cdeg, speed_ckmh, _marks in fixes.tolist()
     ).encode()
+
+
+def _gpx_motion(heading_cdeg: int, speed_ckmh: int) -> str:
+    """Speed and course where GPX 1.1 has them: in Garmin's extension, which is what others read."""
+    speed = "" if speed_ckmh == UNKNOWN_SPEED else f"<gpxtpx:speed>{_mps(speed_ckmh)}</gpxtpx:speed>"
+    course = (
+        "" if heading_cdeg == UNKNOWN_HEADING else f"<gpxtpx:course>{heading_degrees(heading_cdeg)}</gpxtpx:course>"
+    )
+    if not (speed or course):
+        return ""
+    return f"<extensions><gpxtpx:TrackPointExtension>{speed}{course}</gpxtpx:TrackPointExtension></extensions>"
+
+
+def _mps(speed_ckmh: int) -> float:
+    """Exact enough to be the same 0.01 km/h when it is read again."""
+    return round(speed_ckmh / 360, 4)
 
 
 _FORMATS: Final = {
@@ -116,7 +133,8 @@ _FORMATS: Final = {
     "gpx": _Format(
         "application/gpx+xml",
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        '<gpx version="1.1" creator="Odograph" xmlns="http://www.topografix.com/GPX/1/1">\n',
+        '<gpx version="1.1" creator="Odograph" xmlns="http://www.topografix.com/GPX/1/1" '
+        'xmlns:gpxtpx="http://www.garmin.com/xmlschemas/TrackPointExtension/v2">\n',
         "</gpx>\n",
         lambda track: f"<trk><name>{_xml_text(track.name)}</name><trkseg>\n",
         "</trkseg></trk>\n",
