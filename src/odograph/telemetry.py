@@ -64,19 +64,19 @@ VIEWER_REFUSED = _counter("viewer_refused", "Public pages refused: gone, expired
 # fmt: on
 
 MASK: Final = "[masked]"
+MAX_LOGGED: Final = 2_000  # characters of a path and query
 _SECRETS: Final = re.compile(
     r"""
     (?P<header>authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic)\s+)?)[^\s"',;]+
   | (?P<bearer>\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]+
   | (?P<path>/ingest/[\w-]+/)[^/\s?\#"']+
-  | (?P<link>/fleet/viewer/(?:(?![\w%-]{8})[^/\s?\#"']*/)*)(?=[\w%-]{8})
+  | (?P<link>/fleet/viewer/(?:(?!fleet/viewer/|[\w%-]{8})[^/\s?\#"']*/)*)(?=[\w%-]{8})
       [^\s?\#"']*?(?=/(?:stream|state|geojson)(?![^\s?\#"'])|[\s?\#"']|$)  # the key, and what is no suffix of ours
   | (?P<param>(?<![\w-])
       (?:(?:api_?|device_?|link_?)?key|(?:access_?)?token|auth|pass|password|secret)=)[^&\s"';]+
   | (?P<field>["'](?:key|token|secret|password|device_?key)["']\s*:\s*["'])[^"']+
-  | (?<![A-Za-z0-9])[A-Za-z0-9]{4}(?:(?:-|%2[dD])[A-Za-z0-9]{4}){6}(?![A-Za-z0-9])  # a device key by its shape
+  | (?<![A-Za-z0-9])[A-Za-z0-9]{4}(?:(?:-|%2d)[A-Za-z0-9]{4}){6}(?![A-Za-z0-9])  # a device key by its shape
   | (?P<made>\bodo_)[A-Za-z0-9_-]{12,}
-  | (?P<typed>)(?<![A-Za-z0-9])[A-Za-z0-9]{4}(?:(?:-|%2d)[A-Za-z0-9]{4}){6}(?![A-Za-z0-9])
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -200,13 +200,21 @@ def log_served(served: Served) -> None:
         "request",
         extra={
             "method": served.method,
-            "path": f"{served.path}?{served.query}" if served.query else served.path,
+            "path": _cut(f"{served.path}?{served.query}" if served.query else served.path),
             "status": served.status,
             "bytes": served.size,
             "ms": round(served.seconds * 1000, 2),
             "client": served.client or "socket",
         },
     )
+
+
+def _cut(target: str) -> str:
+    """What of a path and query has a place in a line, to the end of a word: half a secret does not look like one."""
+    if len(target) <= MAX_LOGGED:
+        return target
+    end = max(target.rfind(sign, 0, MAX_LOGGED) for sign in "/?&=")
+    return f"{target[: end + 1]}…"
 
 
 class AccessLog:

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import re
+import time
 from typing import Any
 
 import pytest
@@ -89,6 +90,45 @@ def test_no_secret_is_left_wherever_it_stands(text):
 )
 def test_what_is_no_secret_stays(text):
     assert mask(text) == text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "/fleet/viewer/",
+        "/fleet/viewer/a/",
+        "/fleet/viewer//",
+        "/ingest/a/",
+        "/ingest/a-",
+        "authorization ",
+        "authorization: bearer",
+        "basic ",
+        "key=",
+        "'key' ",
+        "odo_",
+        "abcd-",
+        "a/",
+        "'",
+    ],
+)
+def test_masking_takes_no_longer_a_letter_of_a_long_text_than_of_a_short_one(words):
+    """Whoever makes a text may not make it slow: a quadratic step would take ten seconds for the long one."""
+    short, long = (min(took(words * (size // len(words))) for _ in range(3)) for size in (4_096, 65_536))
+    assert long < 80 * short + 0.05
+
+
+def took(text):
+    begin = time.perf_counter()
+    mask("/fleet/viewer/" + text)
+    return time.perf_counter() - begin
+
+
+async def test_a_long_url_is_cut_in_its_line_before_a_word(log):
+    await speak("/nowhere/" + "a" * 1000, query=b"a=" + b"b" * 980 + b"&c=odo_" + b"d" * 40)
+    await speak("/nowhere/" + "a" * 5000)
+    first, second = (line["path"] for line in lines(log))
+    assert first == "/nowhere/" + "a" * 1000 + "?a=" + "b" * 980 + "&c=…"
+    assert second == "/nowhere/…"
 
 
 def test_a_line_is_json_with_what_it_was_given(log):
