@@ -74,10 +74,12 @@ async def rotate_key(catalog: Catalog, org: OrgId, device: RecordId) -> tuple[En
 
 
 async def remove(catalog: Catalog, org: OrgId, device: RecordId) -> None:
-    """Delete a device; its key ends with it. NOT_FOUND where there is no such."""
+    """Delete a device, its key and how it was turned away. NOT_FOUND where there is no such."""
 
     def plan() -> Plan[None]:
-        return Plan([delete(get(catalog.directory, org, device))], lambda _: None)
+        old = get(catalog.directory, org, device)
+        refusals = [one for one in catalog.directory.knocks.list_(org) if one.body.device == device]
+        return Plan([delete(old), *map(delete, refusals)], lambda _: None)
 
     await catalog.change(plan)
 
