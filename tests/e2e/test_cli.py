@@ -341,6 +341,10 @@ def test_a_replay_makes_its_vehicles_and_an_export_of_them_can_be_replayed(home:
             "bus 1",
             "bus 2",
         ]
+        again = run(home, "replay", "again.csv", "--speed", "max", "--create")
+        assert re.search(r"already known +3\n", again.stderr), again.stderr
+        assert [one["name"] for one in json.loads(done(home, "device", "list", "--json"))] == ["bus 1", "bus 2"]
+        assert "--forwarder-key" in refused(home, "replay", "again.csv", "--key", "KEY")
         one = done(home, "export", "--vehicle", "bus 2", "--from", "2024-05-01", "--to", "now", "--format", "gpx")
         assert one.count("<trkpt") == 1
     alone = done(home, "export", "--from", "2024-05-01", "--format", "geojson")
