@@ -131,6 +131,9 @@ def _checked(
         if not isinstance(value := getattr(fields, field), UnsetType)
     }
     body = msgspec.structs.replace(body, **given)
+    is_about_ids = any(field is not UNSET for field in (fields.device_id, fields.networks, fields.trust_id))
+    if is_about_ids and not body.device_id and (body.networks or body.trust_id):
+        raise invalid("deviceId: is empty; networks and trustId let a device in by its id, so it needs one.")
     return _sound(msgspec.structs.replace(body, name=_name(directory, org, fields.name, body)))
 
 

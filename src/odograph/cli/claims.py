@@ -26,7 +26,7 @@ def one_key(key: str, vehicles: Sequence[str]) -> ClaimOf:
     """The key of the only vehicle's device. INVALID where there are several, which would become one."""
     if len(vehicles) > 1:
         raise invalid(
-            f"The recording has several vehicles, such as {vehicles[0]!r} and {vehicles[1]!r}, and --key is that of "
+            f"The recording has several vehicles, such as {vehicles[0]!r} and {vehicles[1]!r}, and --key is of "
             "one device: all of them would become one vehicle. Use --keys FILE for a key each, or --create, or "
             "--forwarder-key if it is a forwarder's or an enrolment key."
         )
@@ -107,8 +107,8 @@ async def _exported(api: Api, vehicles: Mapping[str, str]) -> set[str]:
     for vehicle, name in named.items():
         if here.get(vehicle, name).casefold() != name.casefold():
             raise invalid(
-                f"Vehicle {vehicle} is {name!r} in the recording and {here[vehicle]!r} on this server. If it is the "
-                "same, give it the same name; if not, put another vehicle_id into the recording."
+                f"Vehicle {vehicle} is {name!r} in the recording and {here[vehicle]!r} on this server. If it is "
+                "the same, give it the same name; if not, put another vehicle_id into the recording."
             )
     return named.keys() & here.keys()
 

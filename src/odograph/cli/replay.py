@@ -120,6 +120,7 @@ def replay(
         vehicle=vehicle,
         day=None if day is None else day.date(),
     )
+    say(f"Sending to {base_url}.")
     if restart and plan.state_path is not None:
         plan.state_path.unlink(missing_ok=True)
     try:
@@ -208,11 +209,24 @@ def _state_path(files: Sequence[Path], base_url: str, protocol: str) -> Path:
     return folder / f"replay-{hashlib.sha256(what.encode()).hexdigest()[:16]}.json"
 
 
+class Standstills:
+    """Says on stderr why nothing goes on, once for each time that it stands still."""
+
+    def __init__(self) -> None:
+        self._stands = False
+
+    def __call__(self, progress: Progress) -> None:
+        """Take in how far it is."""
+        if progress.waiting and not self._stands:
+            say(f"Waiting: {progress.waiting}")
+        self._stands = bool(progress.waiting)
+
+
 @contextmanager
-def _progress() -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on a terminal, nothing elsewhere: the summary says it all."""
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal; elsewhere only why it stands still, when it begins to: the summary says the rest."""
     if not sys.stderr.isatty():
-        yield None
+        yield Standstills()
         return
     columns: tuple[Any, ...] = (
         BarColumn(bar_width=30),

@@ -33,7 +33,7 @@ async def test_a_key_is_shown_once_and_ends_when_it_is_replaced(client, world, a
 
 async def test_a_device_is_changed_by_patch(client, world, acme):
     van = await world.make_vehicle(acme, name="Van", external_ids={"erp": "1"})
-    made = (await client.post("/odograph/devices", json={"name": "Box"})).json()["data"]
+    made = (await client.post("/odograph/devices", json={"name": "Box", "deviceId": "86"})).json()["data"]
     path = f"/odograph/devices/{made['id']}"
     changed = (
         await client.patch(path, json={"vehicleId": "erp:1", "isEnabled": False, "networks": ["198.51.100.7"]})

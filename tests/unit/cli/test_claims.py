@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from odograph.cli.claims import imei, made_devices, one_key
+from odograph.cli.claims import imei, made_devices, one_key, shared_key
 from odograph.cli.connect import Api
 from odograph.errors import Refusal
 from odograph.protocols.base import Claim
@@ -45,11 +45,17 @@ def test_the_key_of_one_device_speaks_for_one_vehicle():
         one_key("k", ["a", "b"])
 
 
+def test_a_key_for_many_speaks_for_each_by_its_id():
+    assert shared_key("k")("bus 7") == Claim("bus 7", "k")
+
+
 async def test_what_this_server_exported_goes_back_to_its_vehicles(world, acme, api):
     van = public_id(await world.make_vehicle(acme, name="Van 1"))
     async with made_devices(api, {van: "van 1", "9": "New"}, "batch") as claim_of:
         assert await devices(api) == {van: "Van 1", "9": "New"}
-        assert claim_of(van).device == van
+        claim = claim_of(van)
+        assert claim is not None
+        assert claim.device == van
     assert await devices(api) == {"9": "New"}, "the vehicle's own devices are as they were"
     assert set(await vehicles(api)) == {"Van 1", "New"}
     async with made_devices(api, {van: "Van 1", "9": "New"}, "teltonika"):
