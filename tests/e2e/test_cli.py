@@ -178,9 +178,12 @@ def test_a_token_made_beside_the_server_reads_what_a_device_made_there_has_sent(
         assert (seen["name"], seen["location"]["latitude"]) == ("Van 1", 48.1)
         shown = json.loads(done(home, "device", "show", "Van 1", "--json"))
         assert shown["deviceId"] == "box-1"
-        assert "lastContactTime" in shown
+        assert shown["lastContactOf"] == "device"
         done(home, "token", "revoke", "map")
         assert httpx.get(f"{server.url}/me", headers=bearer).status_code == 401
+    shown = done(home, "device", "show", "Van 1")
+    assert "of its vehicle; of the device itself nothing since the server started" in shown
+    assert "s ago, of vehicle" in done(home, "device", "list")
 
 
 def test_commands_work_the_same_without_a_server(home: Path) -> None:

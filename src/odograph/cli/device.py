@@ -18,7 +18,7 @@ from odograph.cli.vehicle import make_vehicle
 from odograph.errors import Kind, Refusal, invalid
 
 _DEVICES = "/odograph/devices"
-_NOT_HEARD = "not since the server started"
+_NOTHING = "nothing since the server started"
 
 
 @click.group()
@@ -128,7 +128,7 @@ async def show(api: Api, device: str, as_json: bool) -> None:
             "last not stored",
             f"{rejection['time']} ({age(rejection['time'], now)}): {rejection['reason']}"
             if rejection
-            else "nothing since the server started",
+            else _NOTHING,
         ),
     ]
     put_table(("FIELD", "VALUE"), rows)
@@ -274,7 +274,7 @@ def _row(one: Any, now: datetime) -> tuple[object, ...]:
         one["vehicle"]["name"] if "vehicle" in one else None,
         one.get("deviceId"),
         _state(one),
-        f"{age(contact, now)}{of_vehicle}" if contact else _NOT_HEARD if one["isForwarder"] else "never",
+        f"{age(contact, now)}{of_vehicle}" if contact else _NOTHING if one["isForwarder"] else "never",
         f"{refusal['reason']}, {age(refusal['time'], now)}" if refusal else None,
     )
 
@@ -283,11 +283,11 @@ def _contact(one: Any, now: datetime) -> str:
     """When it was last let in, or what is known instead."""
     contact = one.get("lastContactTime")
     if not contact:
-        return _NOT_HEARD if one["isForwarder"] else f"{_NOT_HEARD}, and nothing of its vehicle is stored"
+        return _NOTHING if one["isForwarder"] else "never, as far as is known"
     shown = f"{contact} ({age(contact, now)})"
     if one["lastContactOf"] == "device":
         return shown
-    return f"{shown}, of its vehicle: {_NOT_HEARD}"
+    return f"{shown}, of its vehicle; of the device itself {_NOTHING}"
 
 
 def _state(one: Any) -> str:
