@@ -40,6 +40,7 @@ from odograph.ingest.knocks import Knocks
 from odograph.ingest.patience import Patience
 from odograph.ingest.sockets import Listener
 from odograph.live.directory import Directory
+from odograph.live.presence import Presence
 from odograph.live.seam import Seam
 from odograph.live.snapshot import Snapshot
 from odograph.live.stretch import Stretch
@@ -103,8 +104,9 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         committer = Committer(store, clock)
         catalog = Catalog(store, live.directory, clock)
         knocks = Knocks(partial(knocking.record, catalog), clock)
-        door = Door(live.directory, knocks, partial(enrolment.enrol, catalog), clock)
-        intake = Intake(door, committer, clock, oldest_fix_ms=settings.oldest_fix_days * 86_400_000)
+        presence = Presence(live.directory.devices)
+        door = Door(live.directory, presence, knocks, partial(enrolment.enrol, catalog), clock)
+        intake = Intake(door, presence, committer, clock, oldest_fix_ms=settings.oldest_fix_days * 86_400_000)
         epoch = (await store.status()).epoch
         server_key = _server_key(data_dir)
         cursors = Cursors(server_key, epoch)
@@ -114,6 +116,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         context = Context(
             store=store,
             live=live,
+            presence=presence,
             catalog=catalog,
             clock=clock,
             geocoder=geocoder,
@@ -147,6 +150,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[Core]:
         tasks = [asyncio.create_task(service) for service in services]
         try:
             await _until_ready(live, tasks)
+            presence.begin(live.snapshot)
             _warn_of_lost_links(live.directory, server_key)
             yield Core(store, live, intake, ingest, app, tasks, public.hub.hang_up)
         finally:

@@ -210,7 +210,7 @@ def log_served(served: Served) -> None:
 
 
 def _cut(target: str) -> str:
-    """What of a path and query has a place in a line, to the end of a word: half a secret does not look like one."""
+    """What of a path and query has a place in a line, to the end of a word: half a secret is not masked."""
     if len(target) <= MAX_LOGGED:
         return target
     end = max(target.rfind(sign, 0, MAX_LOGGED) for sign in "/?&=")

@@ -34,6 +34,7 @@ from odograph.ingest.intake import Intake
 from odograph.ingest.knocks import Knocks
 from odograph.ingest.sockets import Listener
 from odograph.live.directory import Directory
+from odograph.live.presence import Presence
 from odograph.live.seam import Seam
 from odograph.live.snapshot import Snapshot
 from odograph.live.stretch import Stretch
@@ -92,8 +93,9 @@ class World:
         self.knocks = Knocks(self._write_knocks, self.clock)
         self.knocks_written = asyncio.Event()
         self.committer = Committer(self.gate, self.clock)
-        door = Door(self.directory, self.knocks, partial(enrol, self.catalog), self.clock)
-        self.intake = Intake(door, self.committer, self.clock)
+        self.presence = presence = Presence(self.directory.devices)
+        door = Door(self.directory, presence, self.knocks, partial(enrol, self.catalog), self.clock)
+        self.intake = Intake(door, presence, self.committer, self.clock)
         ingest = IngestHttp(PROTOCOLS.http, self.intake, self.clock)
         self.app: App | Server = Server(ingest) if face == CONNECTION else ingest
         self._store = store
@@ -246,6 +248,26 @@ async def test_what_can_never_be_stored_is_answered_2xx_so_that_a_phone_goes_on(
     late = world.report()._replace(time_ms=world.clock.now_ms() + 3_600_000)
     assert (await world.send(protocol, late)).status // 100 == 2
     assert await world.stored() == []
+    rejection, heard = world.presence.last_rejection(world.device), world.presence.last_heard(world.device)
+    assert (rejection.reason, heard.is_of_vehicle) == ("time_in_future", False)
+    assert world.presence.last_heard(world.tracker) is None, "another device on the same vehicle"
+
+
+@every_http
+async def test_a_device_whose_fix_lost_its_moment_to_another_can_be_told_so(world, protocol):
+    await world.send(protocol, world.report())
+    assert world.presence.last_rejection(world.device) is None
+    await world.send(protocol, world.report(lat=48.0))
+    assert world.presence.last_rejection(world.device).reason == "same_time_different"
+
+
+@every_http
+async def test_a_device_that_is_not_understood_can_be_told_so(world, protocol):
+    request = world.request(protocol, world.report())
+    garbage = request._replace(query=request.query.replace("52.5", "north"), body=b"{" if request.body else b"")
+    assert (await call(world.app, garbage)).status == 400
+    assert world.presence.last_rejection(world.device).reason == "not_understood"
+    assert world.presence.last_heard(world.device) is not None
 
 
 @every_http
@@ -561,6 +583,8 @@ async def test_junk_closes_the_connection_and_shows_its_first_bytes(world, proto
             assert await tracker.hello()
         tracker.writer.write(junk)
         assert await tracker.receipt() == b""
+    assert (world.presence.last_heard(world.tracker) is not None) == is_known
+    assert (world.presence.last_rejection(world.tracker) is not None) == is_known
     [record] = [one for one in caplog.records if one.message == "bad frame"]
     assert vars(record)["bytes"] == junk[:64].hex()
     assert await world.stored() == []

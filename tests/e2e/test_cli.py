@@ -178,9 +178,12 @@ def test_a_token_made_beside_the_server_reads_what_a_device_made_there_has_sent(
         assert (seen["name"], seen["location"]["latitude"]) == ("Van 1", 48.1)
         shown = json.loads(done(home, "device", "show", "Van 1", "--json"))
         assert shown["deviceId"] == "box-1"
-        assert "lastContactTime" in shown
+        assert shown["lastContactOf"] == "device"
         done(home, "token", "revoke", "map")
         assert httpx.get(f"{server.url}/me", headers=bearer).status_code == 401
+    shown = done(home, "device", "show", "Van 1")
+    assert "of its vehicle; of the device itself nothing since the server started" in shown
+    assert "s ago, of vehicle" in done(home, "device", "list")
 
 
 def test_commands_work_the_same_without_a_server(home: Path) -> None:
@@ -357,6 +360,10 @@ def test_a_replay_makes_its_vehicles_and_an_export_of_them_can_be_replayed(home:
             "bus 1",
             "bus 2",
         ]
+        again = run(home, "replay", "again.csv", "--speed", "max", "--create")
+        assert re.search(r"already known +3\n", again.stderr), again.stderr
+        assert [one["name"] for one in json.loads(done(home, "device", "list", "--json"))] == ["bus 1", "bus 2"]
+        assert "--forwarder-key" in refused(home, "replay", "again.csv", "--key", "KEY")
         one = done(home, "export", "--vehicle", "bus 2", "--from", "2024-05-01", "--to", "now", "--format", "gpx")
         assert one.count("<trkpt") == 1
     alone = done(home, "export", "--from", "2024-05-01", "--format", "geojson")

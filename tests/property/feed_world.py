@@ -29,6 +29,7 @@ from odograph.clock import SystemClock
 from odograph.errors import Refusal
 from odograph.geocoding.base import Geocoder
 from odograph.live.directory import Directory
+from odograph.live.presence import Presence
 from odograph.live.seam import Seam
 from odograph.live.snapshot import Snapshot
 from odograph.live.stretch import Stretch
@@ -190,6 +191,7 @@ class World:
         self.context = Context(
             store=self.store,
             live=self.live,
+            presence=Presence(self.live.directory.devices),
             catalog=Catalog(self.store, self.live.directory, clock),
             clock=clock,
             geocoder=Nowhere(),

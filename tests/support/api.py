@@ -28,6 +28,7 @@ from odograph.errors import Refusal
 from odograph.geocoding.base import Geocoder
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
+from odograph.live.presence import Presence
 from odograph.live.seam import Seam
 from odograph.live.snapshot import Snapshot
 from odograph.live.stretch import Stretch
@@ -215,6 +216,7 @@ async def open_world(directory: Path, resources: Sequence[Resource] = RESOURCES)
     context = Context(
         store=cast("Store", store),
         live=live,
+        presence=Presence(live.directory.devices),
         catalog=Catalog(cast("Store", store), live.directory, clock),
         clock=clock,
         geocoder=Plain(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from odograph.catalog.changes import Catalog
 from odograph.clock import Clock
 from odograph.geocoding.base import Geocoder
+from odograph.live.presence import Presence
 from odograph.live.view import Live
 from odograph.model.cursor import Cursors
 from odograph.store.base import Store
@@ -18,6 +19,7 @@ class Context:
 
     store: Store
     live: Live
+    presence: Presence
     catalog: Catalog
     clock: Clock
     geocoder: Geocoder

@@ -149,5 +149,12 @@ def _keys(body: msgspec.Struct) -> Iterator[str]:
 
 
 def knock_key(knock: Knock) -> str:
-    """One knock for each device id; for each address where the sender gave none."""
+    """One knock for each device of ours; of strangers for each device id, or address where there was none."""
+    if knock.device:
+        return f"knock#{knock.device}"
     return f"knock:{knock.device_id}" if knock.device_id else f"knock@{knock.address}"
+
+
+def added(before: Knock, knock: Knock) -> Knock:
+    """The two of one sender as one, with what the later says."""
+    return msgspec.structs.replace(knock, first_ms=before.first_ms, count=before.count + knock.count)

@@ -97,10 +97,12 @@ async def rotate_key(catalog: Catalog, org: OrgId, device: RecordId) -> tuple[En
 
 
 async def remove(catalog: Catalog, org: OrgId, device: RecordId) -> None:
-    """Delete a device; its key ends with it. NOT_FOUND where there is no such."""
+    """Delete a device, its key and how it was turned away. NOT_FOUND where there is no such."""
 
     def plan() -> Plan[None]:
-        return Plan([delete(get(catalog.directory, org, device))], lambda _: None)
+        old = get(catalog.directory, org, device)
+        refusals = [one for one in catalog.directory.knocks.list_(org) if one.body.device == device]
+        return Plan([delete(old), *map(delete, refusals)], lambda _: None)
 
     await catalog.change(plan)
 
@@ -168,6 +170,9 @@ def _checked(
         if not isinstance(value := getattr(fields, field), UnsetType)
     }
     body = msgspec.structs.replace(body, **given)
+    is_about_ids = any(field is not UNSET for field in (fields.device_id, fields.networks, fields.trust_id))
+    if is_about_ids and not body.device_id and (body.networks or body.trust_id):
+        raise invalid("deviceId: is empty; networks and trustId let a device in by its id, so it needs one.")
     return _sound(msgspec.structs.replace(body, name=_name(directory, org, fields.name, body)))
 
 

@@ -1,4 +1,4 @@
-"""Devices that were turned away: kept, bounded, and let in with one command."""
+"""Who was turned away: strangers, to be let in with one command, and devices of ours, to be shown beside them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from odograph.catalog.assets import AssetFields, new_body, number_assets
-from odograph.catalog.changes import Catalog, Plan, delete, found, knock_key, put, written
+from odograph.catalog.changes import Catalog, Plan, added, delete, found, knock_key, put, written
 from odograph.catalog.devices import check_device_id, fresh_body
 from odograph.catalog.fields import networks
 from odograph.catalog.secrets import new_key
@@ -60,12 +60,18 @@ async def accept(
     """Make a vehicle and a device of a knock on this org's list, or on nobody's, and strike it off: one commit.
 
     The device gets a key, unless the address it knocked from (`from_network`) or its id alone (`trust_id`) is
-    to be enough. NOT_FOUND for the knock; INVALID for one that named no id, or where the id is taken.
+    to be enough. NOT_FOUND for the knock; INVALID for one that named no id, or that was a device of the org.
     """
 
     def plan() -> Plan[Mounted]:
         directory = catalog.directory
         old = found(directory.knocks.find(org, knock) or directory.knocks.find(INSTALL, knock), "knock")
+        ours = _device_of(directory, old)
+        if ours is not None and ours.org == org:
+            raise invalid(
+                f"This was no stranger but device {ours.body.name!r} (id {ours.id}), turned away for the reason "
+                f"{old.body.reason!r}: change that device."
+            )
         if not old.body.device_id:
             raise invalid("deviceId: this sender named none; add a device with a key and give it that key.")
         device_id = check_device_id(directory, org, old.body.device_id)
@@ -91,8 +97,38 @@ async def dismiss(catalog: Catalog, org: OrgId, knock: RecordId) -> None:
 
 
 def list_(directory: Directory, org: OrgId) -> list[Entity[Knock]]:
-    """Who was turned away, the latest first."""
-    return sorted(directory.knocks.list_(org), key=lambda one: one.body.last_ms, reverse=True)
+    """Strangers who were turned away, the latest first."""
+    found = [
+        one for one in directory.knocks.list_(org) if not one.body.device and _namesake(directory, one) is None
+    ]
+    return sorted(found, key=lambda one: one.body.last_ms, reverse=True)
+
+
+def last_refusals(directory: Directory, org: OrgId) -> dict[RecordId, Knock]:
+    """How each device of an org was turned away last."""
+    found: dict[RecordId, Knock] = {}
+    knocks = [*directory.knocks.list_(org), *directory.knocks.list_(INSTALL)]
+    for knock in sorted(knocks, key=lambda one: one.body.last_ms):
+        if knock.body.device:
+            found[RecordId(knock.body.device)] = knock.body
+        elif (device := _namesake(directory, knock)) is not None and device.org == org:
+            found[device.id] = knock.body
+    return found
+
+
+def _device_of(directory: Directory, knock: Entity[Knock]) -> Entity[Device] | None:
+    """The device that was turned away; None for a stranger."""
+    if knock.body.device:
+        return directory.devices.find(knock.org, RecordId(knock.body.device))
+    return _namesake(directory, knock)
+
+
+def _namesake(directory: Directory, knock: Entity[Knock]) -> Entity[Device] | None:
+    """The one device that has the id by now which somebody named when no device, or none for sure, had it."""
+    device_id = knock.body.device_id
+    found = directory.devices.list_by_device_id(device_id) if device_id else []
+    found = [one for one in found if knock.org in {INSTALL, one.org}]
+    return found[0] if len(found) == 1 else None
 
 
 def _named(fields: AssetFields | None, device_id: str) -> AssetFields:
@@ -103,9 +139,11 @@ def _merged(directory: Directory, org: OrgId, fresh: Sequence[Knock]) -> list[Ch
     known = {knock_key(one.body): one for one in directory.knocks.list_(org)}
     bodies: dict[str, Knock] = {}
     for knock in map(_clean, fresh):
+        if knock.device and directory.devices.find(org, RecordId(knock.device)) is None:
+            continue  # deleted meanwhile: nobody would ever see it
         key = knock_key(knock)
         before = bodies.get(key) or (known[key].body if key in known else None)
-        bodies[key] = knock if before is None else _added(before, knock)
+        bodies[key] = knock if before is None else added(before, knock)
     newest = sorted(bodies, key=lambda key: bodies[key].last_ms, reverse=True)[:MAX_KNOCKS]
     others = sorted((one for key, one in known.items() if key not in newest), key=lambda one: one.body.last_ms)
     changes, room = [], MAX_KNOCKS - len(known)
@@ -123,7 +161,3 @@ def _clean(knock: Knock) -> Knock:
     """Without what no JSON can hold: half a surrogate pair, sent by nobody with good intentions."""
     device_id = knock.device_id.encode(errors="replace").decode()
     return msgspec.structs.replace(knock, device_id=device_id)
-
-
-def _added(before: Knock, knock: Knock) -> Knock:
-    return msgspec.structs.replace(knock, first_ms=before.first_ms, count=before.count + knock.count)

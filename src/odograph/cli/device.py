@@ -17,6 +17,7 @@ from odograph.cli.phone import APPS, phone_settings, qr_code, qr_content
 from odograph.errors import Kind, Refusal, invalid
 
 _DEVICES = "/odograph/devices"
+_NOTHING = "nothing since the server started"
 
 
 @click.group()
@@ -77,7 +78,10 @@ async def add(
 @json_option
 @with_api()
 async def list_(api: Api, silent: str | None, as_json: bool) -> None:
-    """List devices with their last contact and last refusal."""
+    """List devices with when each was last let in, and why it, or a report of it, was refused last.
+
+    A contact of the vehicle is from before the server started, when it may have been another device on it.
+    """
     params = {} if silent is None else {"silentForSeconds": str(required_span_s("--silent", silent))}
     found = [one async for one in api.every(_DEVICES, **params)]
     if as_json:
@@ -101,7 +105,7 @@ async def show(api: Api, device: str, as_json: bool) -> None:
         put_json(found)
         return
     now = datetime.now(UTC)
-    contact, refusal = found.get("lastContactTime"), found.get("lastRefusal")
+    refusal, rejection = found.get("lastRefusal"), found.get("lastRejection")
     rows = [
         ("id", found["id"]),
         ("name", found["name"]),
@@ -111,13 +115,19 @@ async def show(api: Api, device: str, as_json: bool) -> None:
         ("let in by", _proof(found)),
         ("protocol", found.get("protocol", "any")),
         ("added", found["createdAtTime"]),
-        ("last contact", f"{contact} ({age(contact, now)})" if contact else "never"),
+        ("last contact", _contact(found, now)),
         (
             "last refusal",
             f"{refusal['time']} ({age(refusal['time'], now)}): {refusal['reason']}, over {refusal['protocol']} "
             f"from {refusal['address']}"
             if refusal
             else "none",
+        ),
+        (
+            "last not stored",
+            f"{rejection['time']} ({age(rejection['time'], now)}): {rejection['reason']}"
+            if rejection
+            else _NOTHING,
         ),
     ]
     put_table(("FIELD", "VALUE"), rows)
@@ -127,7 +137,7 @@ async def show(api: Api, device: str, as_json: bool) -> None:
 @json_option
 @with_api()
 async def unknown(api: Api, as_json: bool) -> None:
-    """List who knocked and was turned away, the latest first."""
+    """List strangers who knocked and were turned away, the latest first; devices show it themselves."""
     found = await api.get("/odograph/knocks")
     if as_json:
         put_json(found)
@@ -253,16 +263,30 @@ async def _show_new(api: Api, made: Any, *, as_json: bool, qr: str | None) -> No
 
 
 def _row(one: Any, now: datetime) -> tuple[object, ...]:
-    contact, refusal = one.get("lastContactTime"), one.get("lastRefusal")
+    contact = one.get("lastContactTime")
+    of_vehicle = ", of vehicle" if one.get("lastContactOf") == "vehicle" else ""
+    refusals = [one[kind] for kind in ("lastRejection", "lastRefusal") if kind in one]
+    refusal = max(refusals, key=lambda refusal: refusal["time"], default=None)
     return (
         one["id"],
         one["name"],
         one["vehicle"]["name"] if "vehicle" in one else None,
         one.get("deviceId"),
         _state(one),
-        age(contact, now) if contact else "never",
+        f"{age(contact, now)}{of_vehicle}" if contact else _NOTHING if one["isForwarder"] else "never",
         f"{refusal['reason']}, {age(refusal['time'], now)}" if refusal else None,
     )
+
+
+def _contact(one: Any, now: datetime) -> str:
+    """When it was last let in, or what is known instead."""
+    contact = one.get("lastContactTime")
+    if not contact:
+        return _NOTHING if one["isForwarder"] else "never, as far as is known"
+    shown = f"{contact} ({age(contact, now)})"
+    if one["lastContactOf"] == "device":
+        return shown
+    return f"{shown}, of its vehicle; of the device itself {_NOTHING}"
 
 
 def _state(one: Any) -> str:

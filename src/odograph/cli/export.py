@@ -59,7 +59,7 @@ async def export(
         written = await _write(pieces, sys.stdout.buffer)
     else:
         written = await _write_file(pieces, output)
-    say(f"Wrote {written / 1e6:,.1f} MB: {params['startTime']} to {params['endTime']}.")
+    say(f"Wrote {written / 1e3:,.1f} kB: {params['startTime']} to {params['endTime']}.")
 
 
 async def _pieces(api: Api, params: dict[str, str]) -> AsyncIterator[bytes]:

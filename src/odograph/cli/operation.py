@@ -29,8 +29,8 @@ async def status(api: Api, as_json: bool) -> None:
             ("version", found["version"]),
             ("data directory", Path(api.settings.data_dir).resolve()),
             ("on disk", f"{found['bytesOnDisk'] / 1e6:,.1f} MB"),
-            ("fixes stored", f"{found['headSeq']:,}"),
-            ("sealed", f"{found['sealedSeq']:,}"),
+            ("fixes stored so far", f"{found['headSeq']:,}"),  # those that retention has dropped are among them
+            ("of these sealed", f"{found['sealedSeq']:,}"),
             ("organisations", f"{found['orgs']:,}"),
             ("vehicles", f"{found['vehicles']:,}"),
             ("devices", f"{found['devices']:,}"),

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from odograph.cli.claims import ClaimOf, listed_keys, made_devices, one_key, own_ids
+from odograph.cli.claims import ClaimOf, listed_keys, made_devices, one_key, own_ids, shared_key
 from odograph.cli.command import directory_options
 from odograph.cli.connect import connect
 from odograph.cli.output import count, say
@@ -37,6 +37,7 @@ class _Identity:
     """How the replay is let in, as asked for; exactly one of these, or none for ids alone."""
 
     key: str | None
+    forwarder_key: str | None
     keys: Path | None
     creates: bool
     org: str | None
@@ -50,7 +51,10 @@ class _Identity:
     "--speed", default="1", show_default=True, help="Times its own pace, or 'max': as fast as it is taken."
 )
 @click.option("--now", is_flag=True, help="Shift all times alike, so that the recording happens now.")
-@click.option("--key", envvar="ODOGRAPH_DEVICE_KEY", help="One key: a forwarder's, or the only device's.")
+@click.option("--key", envvar="ODOGRAPH_DEVICE_KEY", help="Key of the device of the only vehicle.")
+@click.option(
+    "--forwarder-key", help="Key that delivers for many, by their ids: a forwarder's or an enrolment key."
+)
 @click.option(
     "--keys",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -78,6 +82,7 @@ def replay(
     speed: str,
     now: bool,
     key: str | None,
+    forwarder_key: str | None,
     keys: Path | None,
     creates: bool,
     vehicle: str | None,
@@ -96,8 +101,8 @@ def replay(
 
     Ctrl-C interrupts it; the same command goes on from there. Exits with 1 when something remains unsent.
     """
-    if sum((key is not None, keys is not None, creates)) > 1:
-        raise click.UsageError("Give only one of --key, --keys and --create.")
+    if sum((key is not None, forwarder_key is not None, keys is not None, creates)) > 1:
+        raise click.UsageError("Give only one of --key, --forwarder-key, --keys and --create.")
     settings = load_settings({"data_dir": data_dir}, config=config)
     port = settings.teltonika_port if teltonika_port is None else teltonika_port
     base_url = (url or asyncio.run(_served_url(settings))).rstrip("/")
@@ -115,10 +120,11 @@ def replay(
         vehicle=vehicle,
         day=None if day is None else day.date(),
     )
+    say(f"Sending to {base_url}.")
     if restart and plan.state_path is not None:
         plan.state_path.unlink(missing_ok=True)
     try:
-        summary = asyncio.run(_replay(plan, settings, _Identity(key, keys, creates, org)))
+        summary = asyncio.run(_replay(plan, settings, _Identity(key, forwarder_key, keys, creates, org)))
     except KeyboardInterrupt:
         say("\nInterrupted. The same command goes on from here; --restart begins anew.")
         raise
@@ -146,8 +152,12 @@ async def _replay(plan: ReplayPlan, settings: Settings, who: _Identity) -> Summa
 
 @asynccontextmanager
 async def _claims(plan: ReplayPlan, settings: Settings, who: _Identity) -> AsyncIterator[ClaimOf]:
+    if who.key:
+        yield one_key(who.key, list(await asyncio.to_thread(_vehicles_in, plan, 2)))
+        return
     if not who.creates:
-        yield one_key(who.key) if who.key else listed_keys(who.keys) if who.keys else own_ids()
+        key = who.forwarder_key
+        yield shared_key(key) if key else listed_keys(who.keys) if who.keys else own_ids()
         return
     say("Looking which vehicles there are in the recording ...")
     vehicles = await asyncio.to_thread(_vehicles_in, plan)
@@ -158,12 +168,17 @@ async def _claims(plan: ReplayPlan, settings: Settings, who: _Identity) -> Async
         yield claim_of
 
 
-def _vehicles_in(plan: ReplayPlan) -> list[str]:
-    found: dict[str, None] = {}
+def _vehicles_in(plan: ReplayPlan, most: int | None = None) -> dict[str, str]:
+    """The ids of the vehicles of which there is anything, the first `most` of them, and what they are called."""
+    found: dict[str, str] = {}
     for path in plan.files:
         recording = Recording(path, vehicle=plan.vehicle, day=plan.day)
-        found.update(dict.fromkeys(heard.vehicle for heard in recording.read(lambda _: None)))
-    return list(found)
+        for heard in recording.read(lambda _: None):
+            if heard.vehicle not in found:
+                found[heard.vehicle] = recording.names.get(heard.vehicle, "")
+                if len(found) == most:
+                    return found
+    return found
 
 
 def _nobody(vehicle: str) -> None:
@@ -194,11 +209,24 @@ def _state_path(files: Sequence[Path], base_url: str, protocol: str) -> Path:
     return folder / f"replay-{hashlib.sha256(what.encode()).hexdigest()[:16]}.json"
 
 
+class Standstills:
+    """Says on stderr why nothing goes on, once for each time that it stands still."""
+
+    def __init__(self) -> None:
+        self._stands = False
+
+    def __call__(self, progress: Progress) -> None:
+        """Take in how far it is."""
+        if progress.waiting and not self._stands:
+            say(f"Waiting: {progress.waiting}")
+        self._stands = bool(progress.waiting)
+
+
 @contextmanager
-def _progress() -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on a terminal, nothing elsewhere: the summary says it all."""
+def _progress() -> Iterator[Callable[[Progress], None]]:
+    """A bar on a terminal; elsewhere only why it stands still, when it begins to: the summary says the rest."""
     if not sys.stderr.isatty():
-        yield None
+        yield Standstills()
         return
     columns: tuple[Any, ...] = (
         BarColumn(bar_width=30),

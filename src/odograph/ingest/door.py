@@ -19,7 +19,8 @@ from odograph.errors import Kind, Refusal, unavailable
 from odograph.ingest.knocks import Knocks
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import Device, Org
+from odograph.live.presence import Presence
+from odograph.model.catalog import Device, Knock, Org
 from odograph.model.ids import AssetId, OrgId, RecordId
 from odograph.protocols.base import Claim
 from odograph.store.base import INSTALL
@@ -75,12 +76,24 @@ class Passage(NamedTuple):
 
 
 class Unwelcome(Refusal):
-    """A sender is turned away: UNAUTHENTICATED, or FORBIDDEN where we know them. `reason` is one of REASONS."""
+    """A sender is turned away: UNAUTHENTICATED, or FORBIDDEN where we know them. `reason` is one of REASONS.
 
-    def __init__(self, reason: str, message: str, *, org: OrgId = INSTALL, kind: Kind = Kind.FORBIDDEN) -> None:
+    `org` is where its key or id belongs, `device` which one it is, as far as they tell.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        org: OrgId = INSTALL,
+        device: RecordId | None = None,
+        kind: Kind = Kind.FORBIDDEN,
+    ) -> None:
         super().__init__(kind, message)
         self.reason = reason
         self.org = org
+        self.device = device
 
 
 class Newcomer(Exception):
@@ -93,21 +106,29 @@ class Newcomer(Exception):
 
 
 class Door:
-    """Lets devices in, and remembers who knocked in vain."""
+    """Lets devices in, which is when they are heard, and remembers who knocked in vain."""
 
-    def __init__(self, directory: Directory, knocks: Knocks, register: Register, clock: Clock) -> None:
+    def __init__(
+        self, directory: Directory, presence: Presence, knocks: Knocks, register: Register, clock: Clock
+    ) -> None:
         self._directory = directory
+        self._presence = presence
         self._knocks = knocks
         self._register = register
         self._clock = clock
 
-    def check_key(self, protocol: str, sender: Sender) -> None:
-        """Raise Unwelcome, after noting the knock, unless the key outside the body is some device's or org's.
+    def check_key(self, protocol: str, sender: Sender) -> RecordId | None:
+        """The device whose key the one outside the body is, None for an org's or that of a disabled device.
 
-        For messages that name no device, and before a long one is read: it says nothing about who may speak.
+        Raises Unwelcome, after noting the knock, where it is nobody's. For messages that name no device, and before
+        a long one is read: it says nothing about who may speak.
         """
-        if sender.key and self._find_holder(sender.key) is not None:
-            return
+        holder = self._find_holder(sender.key) if sender.key else None
+        if holder is not None:
+            if not _is_device(holder) or not holder.body.is_enabled:
+                return None
+            self._presence.hear(holder.id, self._clock.now_ms())
+            return holder.id
         refusal = _unknown_key() if sender.key else _no_key(protocol)
         self._note(protocol, Claim(), sender, refusal)
         raise refusal
@@ -136,29 +157,28 @@ class Door:
         if key:
             plain = self._directory.devices.find_plain(digest(key), protocol)
             if plain is not None and self._directory.assets.org_of(plain[1]) == plain[0]:
+                self._presence.hear(plain[2], self._clock.now_ms())
                 return Passage(*plain)
         try:
-            if key:
-                return self._enter_by_key(protocol, claim, key)
-            return self._enter_by_id(protocol, claim, sender)
+            passage = (
+                self._enter_by_key(protocol, claim, key) if key else self._enter_by_id(protocol, claim, sender)
+            )
         except Unwelcome as refusal:
             self._note(protocol, claim, sender, refusal)
             raise
+        self._presence.hear(passage.device, self._clock.now_ms())
+        return passage
 
     def _note(self, protocol: str, claim: Claim, sender: Sender, refusal: Unwelcome) -> None:
-        org = refusal.org
+        org, device, now_ms = refusal.org, refusal.device, self._clock.now_ms()
         if org == INSTALL and claim.device:
             # Whoever it was, it used the name of a device of that org: its owner will want to know.
             namesakes = self._directory.devices.list_by_device_id(claim.device)
-            org = namesakes[0].org if len(namesakes) == 1 else org
-        self._knocks.note(
-            org,
-            device_id=(claim.device or "")[:MAX_DEVICE_ID],
-            protocol=protocol,
-            address=sender.address,
-            reason=refusal.reason,
-            now_ms=self._clock.now_ms(),
-        )
+            if len(namesakes) == 1:
+                org, device = namesakes[0].org, namesakes[0].id
+        device_id = (claim.device or "")[:MAX_DEVICE_ID]
+        knock = Knock(device_id, protocol, sender.address, refusal.reason, now_ms, now_ms, device=device or 0)
+        self._knocks.note(org, knock)
 
     def _find_holder(self, key: str) -> Entity[Device] | Entity[Org] | None:
         """Whose key this is. Looked up as it came first: devices repeat what people typed by hand once."""
@@ -176,7 +196,8 @@ class Door:
         if not holder.body.is_forwarder:
             return self._pass(protocol, holder)
         _check(protocol, holder)
-        device = self._find_claimed(holder.org, claim)
+        self._presence.hear(holder.id, self._clock.now_ms())
+        device = self._find_claimed(holder.org, claim, holder.id)
         if device is None:
             raise self._stranger(claim, holder.org)
         return self._pass(protocol, device, checks_protocol=False)
@@ -190,7 +211,8 @@ class Door:
         if device is None:
             raise self._stranger(claim, org)
         if device.body.key_hash:
-            raise Unwelcome(OWN_KEY_NEEDED, f"Device {claim.device!r} has a key of its own: send that.", org=org)
+            message = f"Device {claim.device!r} has a key of its own: send that."
+            raise Unwelcome(OWN_KEY_NEEDED, message, org=org, device=device.id)
         return self._pass(protocol, device)
 
     def _enter_by_id(self, protocol: str, claim: Claim, sender: Sender) -> Passage:
@@ -204,9 +226,10 @@ class Door:
             raise Unwelcome(_why_not(candidates, found), message, kind=Kind.UNAUTHENTICATED)
         return self._pass(protocol, found[0])
 
-    def _find_claimed(self, org: OrgId, claim: Claim) -> Entity[Device] | None:
+    def _find_claimed(self, org: OrgId, claim: Claim, forwarder: RecordId | None = None) -> Entity[Device] | None:
         if not claim.device:
-            raise Unwelcome(NO_DEVICE_ID, "This key speaks for many devices: say which one, by its id.", org=org)
+            message = "This key speaks for many devices: say which one, by its id."
+            raise Unwelcome(NO_DEVICE_ID, message, org=org, device=forwarder)
         return self._directory.devices.find_by_device_id(org, claim.device)
 
     def _stranger(self, claim: Claim, org: OrgId) -> Newcomer | Unwelcome:
@@ -230,7 +253,7 @@ class Door:
         asset = AssetId(device.body.asset_id)
         if not asset or self._directory.assets.org_of(asset) != device.org:
             message = f"Device {device.body.name!r} is not mounted on a vehicle."
-            raise Unwelcome(NOT_MOUNTED, message, org=device.org)
+            raise Unwelcome(NOT_MOUNTED, message, org=device.org, device=device.id)
         return Passage(device.org, asset, device.id)
 
 
@@ -256,10 +279,11 @@ def _registering(message: str) -> Refusal:
 
 def _check(protocol: str, device: Entity[Device]) -> None:
     if not device.body.is_enabled:
-        raise Unwelcome(DISABLED, f"Device {device.body.name!r} is disabled.", org=device.org)
+        message = f"Device {device.body.name!r} is disabled."
+        raise Unwelcome(DISABLED, message, org=device.org, device=device.id)
     if device.body.protocol and device.body.protocol != protocol:
         message = f"Device {device.body.name!r} speaks {device.body.protocol}, not {protocol}."
-        raise Unwelcome(OTHER_PROTOCOL, message, org=device.org)
+        raise Unwelcome(OTHER_PROTOCOL, message, org=device.org, device=device.id)
 
 
 def _is_enough(device: Device, address: str) -> bool:

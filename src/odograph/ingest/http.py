@@ -27,6 +27,7 @@ from odograph.errors import Kind, Refusal
 from odograph.ingest.committer import RETRY_AFTER_S
 from odograph.ingest.door import Newcomer, Sender
 from odograph.ingest.intake import Intake
+from odograph.model.ids import RecordId
 from odograph.protocols.base import BadFrame, Delivery, HttpAnswer, HttpProtocol, HttpRequest, Taken
 from odograph.telemetry import BAD_FRAMES, ENDPOINT, Receive, Scope, Send, new_request_id, request_id
 
@@ -327,10 +328,9 @@ class Exchange:
     def _refuse_size(self) -> None:
         raise _too_large(self._limit)
 
-    def _check_key(self) -> None:
+    def _check_key(self) -> RecordId | None:
         """A wrong key is told even where there is nothing to store: it is how people try their set-up."""
-        if self._sender.key:
-            self._ingest.intake.check_key(self._protocol.name, self._sender)
+        return self._ingest.intake.check_key(self._protocol.name, self._sender) if self._sender.key else None
 
     def _finish(self) -> None:
         method, path, query, headers, _ = self._head
@@ -342,7 +342,9 @@ class Exchange:
         try:
             deliveries = self._protocol.decode(request)
         except BadFrame:
-            self._check_key()
+            device = self._check_key()
+            if device is not None:
+                self._ingest.intake.misunderstand(device)
             raise
         if len(deliveries) == 1:
             try:

@@ -14,6 +14,7 @@ from odograph.errors import Refusal
 from odograph.ingest.admit import admit
 from odograph.ingest.committer import Committer
 from odograph.ingest.door import OTHER_ORG, Door, Passage, Sender, Unwelcome
+from odograph.live.presence import Presence
 from odograph.model.fixes import FIX_SIZE, MARK_NAMES
 from odograph.model.ids import OrgId, RecordId
 from odograph.protocols.base import Claim, Delivery, Taken
@@ -21,6 +22,7 @@ from odograph.store.base import Outcome
 from odograph.telemetry import FIXES, FIXES_MARKED, FIXES_REJECTED, GAPS
 
 SAME_TIME_DIFFERENT: Final = "same_time_different"
+NOT_UNDERSTOOD: Final = "not_understood"
 
 Tell = Callable[[Sequence[Taken] | Refusal], None]
 """Hears one Taken per delivery, in order, once all of them are on disk; or UNAVAILABLE: nothing could be stored."""
@@ -57,21 +59,28 @@ class Numbers:
 class Intake:
     """From deliveries to durable fixes."""
 
-    def __init__(self, door: Door, committer: Committer, clock: Clock, *, oldest_fix_ms: int = 0) -> None:
+    def __init__(
+        self, door: Door, presence: Presence, committer: Committer, clock: Clock, *, oldest_fix_ms: int = 0
+    ) -> None:
         """`oldest_fix_ms`: how long ago a fix may have been measured to be taken; 0 takes any."""
         self._door = door
+        self._presence = presence
         self._committer = committer
         self._clock = clock
         self._oldest_fix_ms = oldest_fix_ms
         self._numbers = Numbers()
 
-    def check_key(self, protocol: str, sender: Sender) -> None:
-        """Raise Unwelcome unless the key outside the body is some device's or org's; see Door."""
-        self._door.check_key(protocol, sender)
+    def check_key(self, protocol: str, sender: Sender) -> RecordId | None:
+        """Whose key the one outside the body is; raises Unwelcome where it is nobody's. See Door."""
+        return self._door.check_key(protocol, sender)
 
-    async def greet(self, protocol: str, claim: Claim, sender: Sender) -> None:
-        """Raise Unwelcome unless the device may come in now."""
-        await self._door.welcome(protocol, claim, sender)
+    async def greet(self, protocol: str, claim: Claim, sender: Sender) -> RecordId:
+        """The device that comes in. Raises Unwelcome unless it may now."""
+        return (await self._door.welcome(protocol, claim, sender)).device
+
+    def misunderstand(self, device: RecordId) -> None:
+        """What a device said could not be read."""
+        self._presence.reject(device, self._clock.now_ms(), NOT_UNDERSTOOD)
 
     async def take(self, protocol: str, deliveries: Sequence[Delivery], sender: Sender) -> Sequence[Taken]:
         """Let in, newcomers too, admit and commit; one Taken per delivery, in order, once all of them are on disk.
@@ -115,6 +124,7 @@ class Intake:
             if passage.org == org:
                 shares.append(self._admit(rows, passage, delivery))
             else:
+                self._presence.reject(passage.device, self._clock.now_ms(), OTHER_ORG)
                 shares.append(_turned_away(delivery, OTHER_ORG))
         if unwelcome is not None and org is None:
             raise unwelcome
@@ -155,6 +165,8 @@ class Intake:
             rejected = share.refused
             if different:
                 rejected = _with_different(rejected, codes, len(delivery.reports))
+            if rejected and share.passage is not None:
+                self._presence.reject(share.passage.device, self._clock.now_ms(), rejected[-1][1])
             gap = None
             if delivery.first_number is not None and share.passage is not None:
                 gap = self._numbers.note(share.passage.device, delivery.first_number, len(delivery.reports))

@@ -1,4 +1,4 @@
-"""Devices that were turned away, gathered in memory and written now and then: an answer never waits for it."""
+"""Senders that were turned away, gathered in memory and written now and then: an answer never waits for it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
-import msgspec
-
+from odograph.catalog.changes import added, knock_key
 from odograph.clock import Clock
 from odograph.errors import Refusal
 from odograph.model.catalog import Knock
@@ -34,28 +33,27 @@ Write = Callable[[Sequence[Noted]], Awaitable[None]]
 
 
 class Knocks:
-    """Bounded, merged by org and device id (by address where a sender gave none)."""
+    """Bounded, merged as the catalogue merges them."""
 
     def __init__(self, write: Write, clock: Clock) -> None:
         self._write = write
         self._clock = clock
-        self._pending: dict[tuple[OrgId, str, str], Knock] = {}
+        self._pending: dict[tuple[OrgId, str], Knock] = {}
         self._wake = asyncio.Event()
 
-    def note(self, org: OrgId, *, device_id: str, protocol: str, address: str, reason: str, now_ms: int) -> None:
+    def note(self, org: OrgId, knock: Knock) -> None:
         """Remember one refusal."""
-        key = (org, device_id, "" if device_id else address)
+        key = (org, knock_key(knock))
         known = self._pending.get(key)
-        KNOCKS.labels(reason).inc()
+        KNOCKS.labels(knock.reason).inc()
         if known is None and len(self._pending) >= MAX_PENDING:
             return
-        first_ms, count = (known.first_ms, known.count + 1) if known else (now_ms, 1)
-        self._pending[key] = Knock(device_id, protocol, address, reason, first_ms, now_ms, count)
+        self._pending[key] = knock if known is None else added(known, knock)
         self._wake.set()
 
-    def pending(self) -> list[tuple[tuple[OrgId, str, str], Knock]]:
+    def pending(self) -> list[Noted]:
         """What is not written yet."""
-        return list(self._pending.items())
+        return [Noted(org, knock) for (org, _), knock in self._pending.items()]
 
     async def run(self) -> None:
         """Write what was noted, at most MAX_WRITE senders every PAUSE_S, until cancelled."""
@@ -70,14 +68,12 @@ class Knocks:
         keys = list(self._pending)[:MAX_WRITE]
         taken = [(key, self._pending.pop(key)) for key in keys]
         try:
-            await self._write([Noted(org, knock) for (org, _, _), knock in taken])
+            await self._write([Noted(org, knock) for (org, _), knock in taken])
         except Refusal as refusal:
             _log.warning("knocks could not be written", extra={"reason": refusal.message})
             for key, knock in taken:
                 self._put_back(key, knock)
 
-    def _put_back(self, key: tuple[OrgId, str, str], knock: Knock) -> None:
+    def _put_back(self, key: tuple[OrgId, str], knock: Knock) -> None:
         newer = self._pending.get(key)
-        if newer is not None:
-            knock = msgspec.structs.replace(newer, first_ms=knock.first_ms, count=newer.count + knock.count)
-        self._pending[key] = knock
+        self._pending[key] = knock if newer is None else added(knock, newer)

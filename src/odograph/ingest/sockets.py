@@ -13,6 +13,7 @@ from typing import Final
 from odograph.errors import Refusal, unavailable
 from odograph.ingest.door import Sender, Unwelcome
 from odograph.ingest.intake import Intake
+from odograph.model.ids import RecordId
 from odograph.protocols.base import BadFrame, Claim, Delivery, Event, Hello, StreamProtocol
 from odograph.telemetry import BAD_FRAMES, CONNECTIONS
 
@@ -113,6 +114,7 @@ class _Conversation:
         self._sender = Sender(address)
         self._decoder = protocol.decoder()
         self._claim: Claim | None = None
+        self._device: RecordId | None = None
 
     @property
     def is_known(self) -> bool:
@@ -128,6 +130,8 @@ class _Conversation:
         except BadFrame as error:
             name = self._protocol.name
             BAD_FRAMES.labels(name).inc()
+            if self._device is not None:
+                self._intake.misunderstand(self._device)
             _log.warning(
                 "bad frame",
                 extra={
@@ -154,7 +158,7 @@ class _Conversation:
 
     async def _greet(self, hello: Hello, writer: asyncio.StreamWriter) -> bool:
         try:
-            await self._intake.greet(self._protocol.name, hello.claim, self._sender)
+            self._device = await self._intake.greet(self._protocol.name, hello.claim, self._sender)
         except Unwelcome:
             writer.write(hello.refuse)
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from array import array
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -113,6 +114,17 @@ class Devices(Many[Device]):
                 shelf = self._shelf
                 return OrgId(shelf.orgs[slot]), AssetId(self._assets[slot]), RecordId(shelf.ids[slot])
         return None
+
+    def slot(self, device: RecordId) -> int:
+        """Where it is in columns kept beside these, such as of presence; -1 where there is no such device.
+
+        It stays there for life; who comes after a deleted one may have its place.
+        """
+        return self._shelf.places.find(device)
+
+    def assets(self) -> Sequence[int]:
+        """The number of the asset that the device of each slot is mounted on; 0 for none."""
+        return self._assets
 
     def list_by_device_id(self, device_id: str) -> list[Entity[Device]]:
         """Those that call themselves so, over all orgs, by record id: none, one, or one an org."""

@@ -126,7 +126,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Knock(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A device that was refused: who it said it was, and why it was refused last."""
+    """A device that was refused: who it said it was, which of ours it was if that is known, and why it was last."""
 
     device_id: str
     protocol: str
@@ -135,6 +135,7 @@ class Knock(msgspec.Struct, frozen=True, omit_defaults=True):
     first_ms: int
     last_ms: int
     count: int = 1
+    device: int = 0  # record id of the device; 0: a stranger
 
 
 class Contact(msgspec.Struct, frozen=True, omit_defaults=True):

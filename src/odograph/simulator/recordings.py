@@ -18,6 +18,7 @@ from odograph.simulator.gpx import read_gpx
 from odograph.simulator.nmea import read_nmea
 
 COLUMNS: Final = ("vehicle_id", "time_iso", "lat", "lon", "heading_deg", "speed_mph")
+NAME: Final = "vehicle_name"  # a further column, of exports: there, ids are the server's
 KMH_PER_MPH: Final = 1.609344
 MAX_LINE: Final = 65_536  # characters; a file without line ends must not fill the memory
 SNIFFED: Final = 16_384  # bytes from which the kind of file is told; NMEA logs may start with a long comment
@@ -48,12 +49,14 @@ class Recording:
     """One file. `position_bytes` of `size_bytes` are read, for a progress bar; gzip counts as it lies on disk.
 
     `vehicle` names the vehicle of GPX and NMEA files, else it is the file's name; `day` is the date of an NMEA
-    file that has times but no date. Raises Refusal where the file is missing or is no recording.
+    file that has times but no date. `names` has what vehicles are called by their ids, as far as the file tells and
+    is read. Raises Refusal where the file is missing or is no recording.
     """
 
     def __init__(self, path: Path, *, vehicle: str | None = None, day: date | None = None) -> None:
         self.path = path
         self.position_bytes = 0
+        self.names: dict[str, str] = {}
         self._vehicle = vehicle or path.name.removesuffix(".gz").rpartition(".")[0] or path.name
         self._day = day
         try:
@@ -83,7 +86,7 @@ class Recording:
 
     def _entries(self, file: IO[bytes]) -> Iterator[tuple[int, Heard | str]]:
         if self.kind == "csv":
-            yield from _read_csv(_lines(file))
+            yield from _read_csv(_lines(file), self.names)
             return
         points = read_gpx(file) if self.kind == "gpx" else read_nmea(_lines(file), self._day)
         for line, found in points:
@@ -115,7 +118,7 @@ def _lines(file: IO[bytes]) -> Iterator[str]:
     return iter(lambda: text.readline(MAX_LINE), "")
 
 
-def _read_csv(lines: Iterator[str]) -> Iterator[tuple[int, Heard | str]]:
+def _read_csv(lines: Iterator[str], names: dict[str, str]) -> Iterator[tuple[int, Heard | str]]:
     rows = csv.reader(lines)
     header = [name.strip() for name in next(rows, [])]
     missing = [name for name in COLUMNS[:4] if name not in header]
@@ -123,6 +126,7 @@ def _read_csv(lines: Iterator[str]) -> Iterator[tuple[int, Heard | str]]:
         yield 1, f"the columns {', '.join(missing)} are missing"
         return
     places = [header.index(name) if name in header else None for name in COLUMNS]
+    at_id, at_name = header.index(COLUMNS[0]), header.index(NAME) if NAME in header else None
     while True:
         try:
             row = next(rows, None)
@@ -132,6 +136,8 @@ def _read_csv(lines: Iterator[str]) -> Iterator[tuple[int, Heard | str]]:
         if row is None:
             return
         if row:
+            if at_name is not None and at_name < len(row) and at_id < len(row) and row[at_name]:
+                names.setdefault(row[at_id], row[at_name])
             yield rows.line_num, _heard_of([row[at] if at is not None and at < len(row) else "" for at in places])
 
 

@@ -128,7 +128,9 @@ class _Run:
         self._on_progress = on_progress
         self._clock = clock
         self._recordings = [Recording(path, vehicle=plan.vehicle, day=plan.day) for path in plan.files]
-        self._state = read_state(plan.state_path, self._recordings)
+        self._state = read_state(
+            plan.state_path, self._recordings, now=plan.now, vehicle=plan.vehicle, day=plan.day
+        )
         self._summary = Summary(tally=self._state.tally)
         self._lanes: dict[str, _Lane] = {}
         self._waiting = ""

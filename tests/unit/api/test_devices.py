@@ -6,6 +6,7 @@ import hashlib
 
 from odograph.catalog import knocks, orgs
 from odograph.model.catalog import Knock
+from odograph.model.ids import RecordId
 from odograph.store.base import INSTALL
 from tests.support.api import EVERY_SCOPE, NOON_MS, World, public_id
 
@@ -55,7 +56,7 @@ async def test_a_device_is_made_with_its_vehicle_or_neither_is(client, world, ac
 
 async def test_a_device_is_changed_by_patch(client, world, acme):
     van = await world.make_vehicle(acme, name="Van", external_ids={"erp": "1"})
-    made = (await client.post("/odograph/devices", json={"name": "Box"})).json()["data"]
+    made = (await client.post("/odograph/devices", json={"name": "Box", "deviceId": "86"})).json()["data"]
     path = f"/odograph/devices/{made['id']}"
     changed = (
         await client.patch(path, json={"vehicleId": "erp:1", "isEnabled": False, "networks": ["198.51.100.7"]})
@@ -88,12 +89,16 @@ async def test_a_device_says_by_what_it_is_let_in(client, world, acme):
 
 async def test_silent_devices_are_those_that_nothing_came_from(client, world, acme):
     fresh, old, never = [await world.make_vehicle(acme, name=name) for name in ("fresh", "old", "never")]
+    ids = {}
     for van in (fresh, old, never):
-        await client.post("/odograph/devices", json={"vehicleId": public_id(van)})
+        made = (await client.post("/odograph/devices", json={"vehicleId": public_id(van)})).json()["data"]
+        ids[made["name"]] = RecordId(int(made["id"]))
     await client.post("/odograph/devices", json={"isForwarder": True, "name": "hub"})
-    await world.report(acme, old, NOON_MS)
+    presence = world.context.presence
+    presence.hear(ids["old"], NOON_MS)
     world.clock.time_ms += 3_600_000
-    await world.report(acme, fresh, NOON_MS)
+    presence.hear(ids["fresh"], world.clock.time_ms)
+    await world.report(acme, never, NOON_MS)
 
     async def names(**params):
         return {one["name"] for one in (await client.get("/odograph/devices", params=params)).json()["data"]}
@@ -103,8 +108,35 @@ async def test_silent_devices_are_those_that_nothing_came_from(client, world, ac
     assert await names(silentForSeconds=3601) == {"never"}
     listed = (await client.get("/odograph/devices")).json()["data"]
     contact = {one["name"]: one.get("lastContactTime") for one in listed}
-    assert contact["fresh"] == "2024-05-01T11:00:00Z", "when it came, not when it was measured"
-    assert contact["never"] is None
+    assert contact["fresh"] == "2024-05-01T11:00:00Z"
+    assert contact["never"] is None, "what came from its vehicle came from another device"
+
+
+async def test_what_is_known_of_a_device_from_before_the_start_is_told_as_its_vehicles(client, world, acme):
+    van = await world.make_vehicle(acme, name="Van")
+    made = (await client.post("/odograph/devices", json={"vehicleId": public_id(van)})).json()["data"]
+    assert "lastContactTime" not in made
+    await world.report(acme, van, NOON_MS)
+    world.context.presence.begin(world.context.live.snapshot)
+    world.clock.time_ms += 60_000
+    late = (await client.post("/odograph/devices", json={"vehicleId": public_id(van)})).json()["data"]
+    assert "lastContactTime" not in late, "it came to the vehicle after that"
+    path = f"/odograph/devices/{made['id']}"
+    shown = (await client.get(path)).json()["data"]
+    assert (shown["lastContactTime"], shown["lastContactOf"]) == ("2024-05-01T10:00:00Z", "vehicle")
+    world.context.presence.hear(RecordId(int(made["id"])), world.clock.time_ms)
+    shown = (await client.get(path)).json()["data"]
+    assert (shown["lastContactTime"], shown["lastContactOf"]) == ("2024-05-01T10:01:00Z", "device")
+
+
+async def test_why_a_report_was_not_stored_shows_at_its_device(client, world):
+    made = (await client.post("/odograph/devices", json={"name": "Box"})).json()["data"]
+    path = f"/odograph/devices/{made['id']}"
+    assert "lastRejection" not in (await client.get(path)).json()["data"]
+    for reason in ("time_in_future", "latitude_out_of_range"):
+        world.context.presence.reject(RecordId(int(made["id"])), world.clock.time_ms, reason)
+    shown = (await client.get(path)).json()["data"]
+    assert shown["lastRejection"] == {"time": "2024-05-01T10:00:00Z", "reason": "latitude_out_of_range"}
 
 
 async def test_who_was_turned_away_is_listed_and_let_in(client, world, acme):
@@ -123,7 +155,7 @@ async def test_who_was_turned_away_is_listed_and_let_in(client, world, acme):
     assert (await operator.post(f"/odograph/knocks/{found['stray']}/accept", json={})).status_code == 200
 
 
-async def test_a_refusal_shows_at_its_device_and_can_be_forgotten(client, world, acme):
+async def test_a_refusal_shows_at_its_device_and_not_among_strangers(client, world, acme):
     made = (await client.post("/odograph/devices", json={"deviceId": "86"})).json()["data"]
     await knocks.record(
         world.catalog, [(acme, Knock("86", "osmand", "198.51.100.7", "disabled", NOON_MS, NOON_MS))]
@@ -135,9 +167,16 @@ async def test_a_refusal_shows_at_its_device_and_can_be_forgotten(client, world,
         "protocol": "osmand",
         "address": "198.51.100.7",
     }
-    (knock,) = (await client.get("/odograph/knocks")).json()["data"]
-    assert (await client.delete(f"/odograph/knocks/{knock['id']}")).status_code == 204
-    assert "lastRefusal" not in (await client.get(f"/odograph/devices/{made['id']}")).json()["data"]
+    nameless = (await client.post("/odograph/devices", json={"name": "Box"})).json()["data"]
+    disabled = Knock("", "batch", "::1", "disabled", NOON_MS, NOON_MS, device=int(nameless["id"]))
+    await knocks.record(world.catalog, [(acme, disabled)])
+    listed = {one["id"]: one.get("lastRefusal") for one in (await client.get("/odograph/devices")).json()["data"]}
+    assert listed[nameless["id"]]["protocol"] == "batch"
+    assert (await client.get("/odograph/knocks")).json()["data"] == []
+    (bound,) = [one for one in world.directory.knocks.list_(acme) if one.body.device]
+    answer = await client.post(f"/odograph/knocks/{bound.id}/accept", json={})
+    assert answer.status_code == 400
+    assert f"device 'Box' (id {nameless['id']}), turned away" in answer.json()["message"]
 
 
 async def test_a_token_with_tags_keeps_devices_on_vehicles_that_it_sees(client, world, acme):

@@ -65,6 +65,8 @@ async def test_networks_are_kept_as_cidrs(catalog, org):
         ({"device_id": "a\tb"}, True, "^deviceId: holds a control character"),
         ({"protocol": "Os Mand"}, True, "^protocol: "),
         ({}, False, "^deviceId: is empty; a device without a key"),
+        ({"networks": ["10.0.0.0/8"]}, True, "^deviceId: is empty; networks and trustId"),
+        ({"trust_id": True}, True, "^deviceId: is empty; networks and trustId"),
         ({"device_id": "d", "is_forwarder": True}, False, "^isForwarder: a forwarder needs a key"),
     ],
 )

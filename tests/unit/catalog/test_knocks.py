@@ -76,15 +76,45 @@ async def test_a_knock_can_be_accepted_by_network_or_by_id_alone(catalog, org):
 
 
 async def test_a_knock_that_cannot_be_accepted_says_why(catalog, org):
-    await devices.add(catalog, org, DeviceFields(device_id="known"))
-    await knocks.record(catalog, [(org, make_knock("known")), (org, make_knock(""))])
-    by_id = {one.body.device_id: one.id for one in knocks.list_(catalog.directory, org)}
-    with pytest.raises(Refusal, match=r"^deviceId: 'known' already belongs"):
-        await knocks.accept(catalog, org, by_id["known"])
+    device, _ = await devices.add(catalog, org, DeviceFields(device_id="known", name="Box"))
+    bound = make_knock("a name", device=device.id, reason="disabled")
+    await knocks.record(catalog, [(org, make_knock("known")), (org, bound), (org, make_knock(""))])
+    by_id = {one.body.device_id: one.id for one in catalog.directory.knocks.list_(org)}
+    for ours in ("known", "a name"):
+        with pytest.raises(Refusal, match=rf"no stranger but device 'Box' \(id {device.id}\), turned away"):
+            await knocks.accept(catalog, org, by_id[ours])
     with pytest.raises(Refusal, match=r"^deviceId: this sender named none"):
         await knocks.accept(catalog, org, by_id[""])
     await knocks.dismiss(catalog, org, by_id[""])
-    assert [one.id for one in knocks.list_(catalog.directory, org)] == [by_id["known"]]
+    assert knocks.list_(catalog.directory, org) == []
+
+
+async def test_refusals_of_a_device_are_one_under_whatever_name_and_go_with_it(catalog, org):
+    device, _ = await devices.add(catalog, org, DeviceFields(name="Box"))
+    other, _ = await devices.add(catalog, org, DeviceFields(name="Other"))
+    some = [
+        make_knock(name, n, device=device.id, address=f"192.0.2.{n}") for n, name in enumerate(("", "a", "b"), 1)
+    ]
+    await knocks.record(catalog, [(org, knock) for knock in [*some, make_knock("", device=other.id)]])
+    assert knocks.list_(catalog.directory, org) == []
+    known = knocks.last_refusals(catalog.directory, org)
+    assert (known[device.id].last_ms, known[device.id].count) == (3, 3)
+    await devices.remove(catalog, org, device.id)
+    assert set(knocks.last_refusals(catalog.directory, org)) == {other.id}
+    await knocks.record(catalog, [(org, some[0])])
+    assert len(catalog.directory.knocks.list_(org)) == 1, "a device that is gone is turned away no more"
+
+
+async def test_a_stranger_is_none_once_a_device_has_its_id(catalog, org):
+    await knocks.record(catalog, [(INSTALL, make_knock("a")), (org, make_knock("b"))])
+    a, _ = await devices.add(catalog, org, DeviceFields(device_id="a"))
+    b, _ = await devices.add(catalog, org, DeviceFields(device_id="b"))
+    assert set(knocks.last_refusals(catalog.directory, org)) == {a.id, b.id}
+    assert knocks.list_(catalog.directory, INSTALL) == knocks.list_(catalog.directory, org) == []
+    other = OrgId((await orgs.create(catalog, "Other")).id)
+    await devices.add(catalog, other, DeviceFields(device_id="a"))
+    assert set(knocks.last_refusals(catalog.directory, org)) == {b.id}, "it may have been either"
+    assert knocks.last_refusals(catalog.directory, other) == {}
 
 
 async def test_another_orgs_knocks_can_be_neither_accepted_nor_dismissed(catalog, org):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from odograph.catalog.sheets import keys_csv
-from odograph.cli.claims import imei, listed_keys, one_key
+from odograph.cli.claims import imei, listed_keys
 from odograph.cli.moments import age, required_span_s, rfc3339
 from odograph.cli.output import complain, put_table
 from odograph.cli.phone import phone_settings, qr_code, qr_content
@@ -98,10 +98,6 @@ def test_a_file_without_keys_is_refused(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode("latin-1"))
     with pytest.raises(Refusal, match="keys"):
         listed_keys(path)
-
-
-def test_one_key_speaks_for_every_vehicle() -> None:
-    assert one_key("k")("bus 7") == Claim("bus 7", "k")
 
 
 def test_made_imeis_are_steady_different_and_valid() -> None:

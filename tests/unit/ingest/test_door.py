@@ -11,6 +11,7 @@ from odograph.ingest import door as doors
 from odograph.ingest.door import Door, Passage, Sender, Unwelcome
 from odograph.ingest.knocks import Knocks
 from odograph.live.directory import Directory
+from odograph.live.presence import Presence
 from odograph.model.catalog import KINDS, Asset, Device, Org
 from odograph.model.ids import AssetId, OrgId, RecordId
 from odograph.protocols.base import Claim
@@ -30,7 +31,8 @@ class House:
         self.knocks = Knocks(self.write, self.clock)
         self.registered: list[tuple[OrgId, str, str]] = []
         self.knows_newcomers = True
-        self.door = Door(self.directory, self.knocks, self.register, self.clock)
+        self.presence = Presence(self.directory.devices)
+        self.door = Door(self.directory, self.presence, self.knocks, self.register, self.clock)
         self._rev = 100
         self.put(INSTALL, 1, Org(name="one", created_ms=1))
         self.put(INSTALL, 2, Org(name="two", created_ms=1))
@@ -56,7 +58,7 @@ class House:
             self.device(500, org=org, device_id=device_id, protocol=protocol, asset_id=5)
 
     def noted(self):
-        return [(org, knock.device_id, knock.reason, knock.count) for (org, _, _), knock in self.knocks.pending()]
+        return [(org, knock.device_id, knock.reason, knock.count) for org, knock in self.knocks.pending()]
 
     async def refusal(self, claim, sender=NOBODY, protocol="osmand"):
         with pytest.raises(Unwelcome) as refused:
@@ -248,3 +250,54 @@ async def test_a_key_can_be_checked_without_a_device(house):
 async def test_every_reason_is_one_of_the_list():
     named = {value for name, value in vars(doors).items() if name.isupper() and isinstance(value, str)}
     assert named == set(doors.REASONS)
+
+
+async def test_a_refusal_is_that_of_the_device_which_its_key_or_its_id_told(house):
+    house.device(21, key="k1", is_enabled=False)
+    house.device(22, key="k2", protocol="owntracks", device_id="box")
+    house.device(23, key="hub", is_forwarder=True, asset_id=0)
+    house.device(24, key="k4", asset_id=0)
+    house.device(25, device_id="here", networks=("10.0.0.0/8",))
+    for claim, key in (
+        (Claim("any name"), "k1"), (Claim(), "k2"), (Claim(), "hub"), (Claim(), "k4"), (Claim("here"), None),
+        (Claim("box"), "wrong"), (Claim("stranger"), "hub"),
+    ):  # fmt: skip
+        await house.refusal(claim, Sender("203.0.113.9", key))
+    assert [(org, knock.device, knock.reason) for org, knock in house.knocks.pending()] == [
+        (ORG, 21, doors.DISABLED),
+        (ORG, 22, doors.UNKNOWN_KEY),
+        (ORG, 23, doors.NO_DEVICE_ID),
+        (ORG, 24, doors.NOT_MOUNTED),
+        (ORG, 25, doors.OTHER_NETWORK),
+        (ORG, 0, doors.UNKNOWN_DEVICE),
+    ]
+
+
+async def test_an_id_that_devices_of_two_orgs_have_tells_neither(house):
+    house.device(21, key="k1", device_id="box")
+    house.device(22, org=OTHER, key="k2", device_id="box")
+    await house.refusal(Claim("box"), Sender("203.0.113.9", "wrong"))
+    assert [(org, knock.device) for org, knock in house.knocks.pending()] == [(INSTALL, 0)]
+
+
+async def test_who_is_let_in_is_heard_and_who_is_not_is_not(house):
+    def heard():
+        devices = [house.directory.devices.find(ORG, RecordId(number)) for number in (21, 22, 23, 24)]
+        return [one.id for one in devices if house.presence.last_heard(one)]
+
+    house.device(21, key="k1")
+    house.device(22, key="k2", is_enabled=False)
+    house.device(23, key="hub", is_forwarder=True, asset_id=0)
+    house.device(24, device_id="behind")
+    await house.refusal(Claim(), Sender("", "k2"))
+    assert house.door.check_key("osmand", Sender("", "k2")) is None
+    assert heard() == []
+    await house.door.welcome("osmand", Claim(), Sender("", "k1"))
+    assert heard() == [21]
+    await house.refusal(Claim("stranger"), Sender("", "hub"))
+    assert heard() == [21, 23], "a forwarder is heard also where it speaks for strangers"
+    await house.door.welcome("osmand", Claim("behind"), Sender("", "hub"))
+    assert heard() == [21, 23, 24]
+    house.device(22, key="k2")
+    assert house.door.check_key("osmand", Sender("", "k2")) == 22
+    assert heard() == [21, 22, 23, 24]

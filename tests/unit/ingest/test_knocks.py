@@ -7,6 +7,7 @@ import contextlib
 
 from odograph.errors import unavailable
 from odograph.ingest.knocks import MAX_PENDING, MAX_WRITE, PAUSE_S, Knocks
+from odograph.model.catalog import Knock
 from odograph.model.ids import OrgId
 from tests.unit.ingest.scripted import StillClock
 
@@ -40,7 +41,7 @@ async def running(notebook):
 
 
 def note(knocks, device_id="d", address="192.0.2.1", reason="unknown_key", now_ms=1000):
-    knocks.note(ORG, device_id=device_id, protocol="osmand", address=address, reason=reason, now_ms=now_ms)
+    knocks.note(ORG, Knock(device_id, "osmand", address, reason, now_ms, now_ms))
 
 
 async def test_refusals_of_one_sender_become_one_note():

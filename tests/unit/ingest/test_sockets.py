@@ -16,6 +16,7 @@ from odograph.ingest.intake import Intake
 from odograph.ingest.knocks import Knocks
 from odograph.ingest.sockets import Listener
 from odograph.live.directory import Directory
+from odograph.live.presence import Presence
 from odograph.protocols.registry import PROTOCOLS
 from odograph.store.base import Store
 from tests.unit.ingest.scripted import ScriptedStore
@@ -29,8 +30,10 @@ async def nothing(*_):
 
 def make_listener(port):
     clock, store = SystemClock(), cast("Store", ScriptedStore())
-    door = Door(Directory(), Knocks(nothing, clock), nothing, clock)
-    return Listener(TELTONIKA, Intake(door, Committer(store, clock), clock), "127.0.0.1", port)
+    directory = Directory()
+    presence = Presence(directory.devices)
+    door = Door(directory, presence, Knocks(nothing, clock), nothing, clock)
+    return Listener(TELTONIKA, Intake(door, presence, Committer(store, clock), clock), "127.0.0.1", port)
 
 
 async def test_a_port_that_is_taken_is_refused_by_name():

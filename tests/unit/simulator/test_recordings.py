@@ -300,3 +300,13 @@ def _all_of(path):
     if path not in _READ:
         _READ[path] = read(path)[0]
     return _READ[path]
+
+
+def test_a_csv_that_names_its_vehicles_tells_so(tmp_path):
+    path = tmp_path / "export.csv"
+    path.write_text(
+        "vehicle_id,time_iso,lat,lon,vehicle_name\n7,2024-05-01T10:00:00Z,1,2,Van 7\n8,2024-05-01T10:00:00Z,1,2,\n"
+    )
+    recording = Recording(path)
+    assert [heard.vehicle for heard in recording.read(lambda _: None)] == ["7", "8"]
+    assert recording.names == {"7": "Van 7"}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -148,6 +149,52 @@ async def test_the_state_of_another_recording_is_refused(server, clock, recordin
     await replay(plan(recording([line("a", 0)])), clock=clock)
     with pytest.raises(Refusal, match="another replay"):
         await replay(plan(recording([line("a", 0), line("a", 1)], "other.csv")), clock=clock)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_replay_of_which_nothing_was_answered_binds_no_later_one(
+    server, clock, recording, plan, tmp_path, status
+):
+    path = recording([line("a", second) for second in range(5)])
+    server.fails.append(failure(status))
+    refused = await replay(plan(path), clock=clock)
+    assert (refused.tally.sent, refused.unsent.total()) == (0, 5)
+    assert not (tmp_path / "state.json").exists()
+    await replay(plan(path, now=True), clock=clock)
+    assert server.heard["a"][-1].time_ms == clock.now_ms()
+
+
+async def test_a_state_that_an_earlier_version_kept_of_nothing_binds_nobody(
+    server, clock, recording, plan, tmp_path
+):
+    path = recording([line("a", 0)])
+    kept = {"format": 1, "files": [["recording.csv", path.stat().st_size]], "answered": {}, "shiftMs": 0}
+    kept |= {"sent": 0, "taken": 0, "stored": 0, "known": 0, "sameTimeDifferent": 0, "refused": {}}
+    (tmp_path / "state.json").write_text(json.dumps(kept))
+    await replay(plan(path, now=True), clock=clock)
+    assert server.heard["a"][0].time_ms == clock.now_ms()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({}, {"now": True}, "made without --now. Go on without --now, or say --restart to begin anew with --now"),
+        ({"now": True}, {}, "made with --now"),
+        ({}, {"vehicle": "Van 7"}, "begin anew with --vehicle Van 7"),
+        ({"day": date(2020, 9, 13)}, {}, "Go on with --day 2020-09-13"),
+    ],
+)
+async def test_an_interrupted_replay_is_not_gone_on_with_as_another_one(
+    server, clock, recording, plan, first, second, said
+):
+    path = recording([line("a", 0), line("b", 1)])
+    claims = {"a": Claim("a", "key")}
+    await replay(plan(path, claim_of=claims.get, **first), clock=clock)
+    server.requests.clear()
+    with pytest.raises(Refusal, match=said) as refused:
+        await replay(plan(path, **second), clock=clock)
+    assert "fixes answered for: 1" in refused.value.message
+    assert server.requests == []
 
 
 async def test_a_broken_state_is_told_and_not_overwritten(server, clock, recording, plan, tmp_path):

@@ -13,13 +13,13 @@ from odograph.api.params import AFTER, LIMIT, MAX_PAGE, parse_record_id, read_ne
 from odograph.api.resources.base import Answer, Call, Endpoint, Pagination, Param
 from odograph.api.resources.vehicles import asset_of
 from odograph.api.wire import Time, render_time, to_json
-from odograph.catalog import devices
+from odograph.catalog import devices, knocks
 from odograph.errors import forbidden, invalid, not_found
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.model.access import Scope
 from odograph.model.catalog import Device, Knock
-from odograph.model.ids import AssetId, OrgId, render_asset_id
+from odograph.model.ids import AssetId, OrgId, RecordId, render_asset_id
 
 KIND: Final = "devices"
 _SILENT: Final = Param(
@@ -42,7 +42,7 @@ class DeviceVehicle(msgspec.Struct):
 
 
 class LastRefusal(msgspec.Struct, kw_only=True):
-    """When and why something with this device's id was turned away last."""
+    """When and why this device, or something with its id, was turned away last."""
 
     time: Time
     reason: str
@@ -50,11 +50,20 @@ class LastRefusal(msgspec.Struct, kw_only=True):
     address: str
 
 
-class DeviceAnswer(msgspec.Struct, rename="camel", kw_only=True):
-    """A device. `lastContactTime` is when anything last came from its vehicle.
+class LastRejection(msgspec.Struct, kw_only=True):
+    """When and why a report of this device, which was let in, was not stored last, since the server started."""
 
-    `letInBy` is each way in that is open to it while it is enabled: its own key, its id from one of its networks,
-    its id alone, a forwarder of the organisation that brings it, or the organisation's enrolment key.
+    time: Time
+    reason: str
+
+
+class DeviceAnswer(msgspec.Struct, rename="camel", kw_only=True):
+    """A device. `lastContactTime` is when it was last let in, whether or not what it said could be stored.
+
+    Where it was not since the server started, that is when a fix of its vehicle was last stored, whichever device
+    brought it: `lastContactOf` says so. `letInBy` is each way in that is open to it while it is enabled: its own
+    key, its id from one of its networks, its id alone, a forwarder of the organisation that brings it, or the
+    organisation's enrolment key.
     """
 
     id: str
@@ -70,6 +79,8 @@ class DeviceAnswer(msgspec.Struct, rename="camel", kw_only=True):
     networks: list[str]
     let_in_by: list[WayIn]
     last_contact_time: Time | UnsetType = UNSET
+    last_contact_of: Literal["device", "vehicle"] | UnsetType = UNSET
+    last_rejection: LastRejection | UnsetType = UNSET
     last_refusal: LastRefusal | UnsetType = UNSET
 
 
@@ -197,13 +208,16 @@ def _check_new_vehicle(call: Call, body: NewDevice) -> None:
 
 
 def _visible(call: Call, after: int, silent_s: int) -> Iterator[Entity[Device]]:
-    directory, snapshot = call.context.live.directory, call.context.live.snapshot
     latest_ms = call.context.clock.now_ms() - silent_s * 1000
-    for device in _from(directory, call.principal.org, after):
-        number = AssetId(device.body.asset_id)
-        is_silent = silent_s < 0 or (not device.body.is_forwarder and snapshot.received_ms(number) <= latest_ms)
-        if is_silent and _sees(call, device):
+    for device in _from(call.context.live.directory, call.principal.org, after):
+        if (silent_s < 0 or _is_silent(call, device, latest_ms)) and _sees(call, device):
             yield device
+
+
+def _is_silent(call: Call, device: Entity[Device], since_ms: int) -> bool:
+    """Of a forwarder nothing is known after a restart until it speaks: it is never called silent."""
+    heard = call.context.presence.last_heard(device)
+    return not device.body.is_forwarder and (heard is None or heard.time_ms <= since_ms)
 
 
 def _from(directory: Directory, org: OrgId, after: int) -> Iterator[Entity[Device]]:
@@ -253,9 +267,8 @@ def _fields(call: Call, body: DevicePatch) -> devices.DeviceFields:
     )
 
 
-def _refusals(call: Call) -> dict[str, Knock]:
-    found = call.context.live.directory.knocks.list_(call.principal.org)
-    return {one.body.device_id: one.body for one in found if one.body.device_id}
+def _refusals(call: Call) -> dict[RecordId, Knock]:
+    return knocks.last_refusals(call.context.live.directory, call.principal.org)
 
 
 def answer_with_key(call: Call, device: Entity[Device], key: str | None) -> Answer:
@@ -264,11 +277,11 @@ def answer_with_key(call: Call, device: Entity[Device], key: str | None) -> Answ
     return Answer(to_json(OneDeviceWithKey(data=DeviceWithKey(key=key or UNSET, **shown))))
 
 
-def _device(call: Call, device: Entity[Device], refusals: dict[str, Knock]) -> DeviceAnswer:
-    body, live = device.body, call.context.live
-    asset = live.directory.assets.find_by_number(device.org, AssetId(body.asset_id))
-    contact_ms = live.snapshot.received_ms(AssetId(body.asset_id)) if asset else 0
-    knock = refusals.get(body.device_id)
+def _device(call: Call, device: Entity[Device], refusals: dict[RecordId, Knock]) -> DeviceAnswer:
+    body, presence = device.body, call.context.presence
+    asset = call.context.live.directory.assets.find_by_number(device.org, AssetId(body.asset_id))
+    heard, rejection = presence.last_heard(device), presence.last_rejection(device)
+    knock = refusals.get(device.id)
     return DeviceAnswer(
         id=str(device.id),
         name=body.name,
@@ -281,8 +294,12 @@ def _device(call: Call, device: Entity[Device], refusals: dict[str, Knock]) -> D
         has_key=bool(body.key_hash),
         trust_id=body.trust_id,
         networks=list(body.networks),
-        let_in_by=list(_ways_in(live.directory, device)),
-        last_contact_time=render_time(contact_ms) if contact_ms else UNSET,
+        let_in_by=list(_ways_in(call.context.live.directory, device)),
+        last_contact_time=render_time(heard.time_ms) if heard else UNSET,
+        last_contact_of=("vehicle" if heard.is_of_vehicle else "device") if heard else UNSET,
+        last_rejection=LastRejection(time=render_time(rejection.time_ms), reason=rejection.reason)
+        if rejection
+        else UNSET,
         last_refusal=_last_refusal(knock) if knock else UNSET,
     )
 

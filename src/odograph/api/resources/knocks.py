@@ -1,4 +1,4 @@
-"""`/odograph/knocks`: devices that were turned away, and how to let them in."""
+"""`/odograph/knocks`: strangers who were turned away, and how to let them in."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from odograph.store.base import INSTALL
 
 
 class KnockAnswer(msgspec.Struct, rename="camel", kw_only=True):
-    """Somebody who was turned away, and why the last time."""
+    """A stranger who was turned away, and why the last time."""
 
     id: str
     device_id: str | UnsetType = UNSET
@@ -48,7 +48,7 @@ class Acceptance(msgspec.Struct, rename="camel", kw_only=True):
 
 
 async def list_knocks(call: Call) -> Answer:
-    """Who was turned away: in this org's name, and for the operator also in nobody's."""
+    """Strangers who were turned away: in this org's name, and for the operator also in nobody's."""
     _check_unlimited(call)
     directory = call.context.live.directory
     found = knocks.list_(directory, call.principal.org)
@@ -121,15 +121,15 @@ class KnocksResource:
         read, write, knock = Scope.READ_DEVICES, Scope.WRITE_DEVICES, "/odograph/knocks/{id}"
         return (
             Endpoint(
-                "GET", "/odograph/knocks", read, list_knocks, "Devices that were turned away",
+                "GET", "/odograph/knocks", read, list_knocks, "Strangers who were turned away",
                 answers=Knocks, is_extension=True,
             ),
             Endpoint(
-                "POST", f"{knock}/accept", write, accept_knock, "Let a device in that was turned away",
+                "POST", f"{knock}/accept", write, accept_knock, "Let a stranger in",
                 takes=Acceptance, answers=OneDeviceWithKey, is_extension=True,
             ),
             Endpoint(
-                "DELETE", knock, write, dismiss_knock, "Forget that a device was turned away", is_extension=True
+                "DELETE", knock, write, dismiss_knock, "Forget a stranger", is_extension=True
             ),
         )  # fmt: skip
 
