@@ -29,7 +29,7 @@ from odograph.clock import SystemClock
 from odograph.errors import unavailable
 from odograph.ingest.committer import Committer
 from odograph.ingest.door import Door
-from odograph.ingest.http import MAX_BODY, MAX_STRANGER_BODY, IngestHttp
+from odograph.ingest.http import MAX_BODY, MAX_STRANGER_BODY, MAX_STRANGER_INFLATED, IngestHttp
 from odograph.ingest.intake import Intake
 from odograph.ingest.knocks import Knocks
 from odograph.ingest.sockets import Listener
@@ -377,6 +377,8 @@ async def test_an_oversized_body_is_413_however_it_comes(world, protocol):
         assert heard.headers["connection"] == "close"
         assert "longer" in heard.message
     nameless = request._replace(path=f"/ingest/{protocol.name}")
+    packed = nameless._replace(body=gzip.compress(bytes(MAX_STRANGER_INFLATED + 1)))
+    assert (await call(world.app, packed, headers={"content-encoding": "gzip"})).status == 413
     assert (await call(world.app, nameless, pieces=[bytes(MAX_STRANGER_BODY), b"1"])).status == 413
     wrong = request._replace(path=f"/ingest/{protocol.name}/no-such-key")
     assert (await call(world.app, wrong, pieces=[piece] * 17)).status == 401

@@ -22,9 +22,13 @@ from odograph.api.problems import Problem
 from odograph.api.resources.base import Answer, Call, Endpoint, Resource
 from odograph.api.routing import Routes
 from odograph.errors import Refusal, not_found, unavailable
+from odograph.room import Room
 from odograph.telemetry import ENDPOINT, REFUSALS, REQUEST_ID, App, Receive, Scope, Send, new_request_id, request_id
 
-MAX_BODY: Final = 8 << 20  # an import of 50,000 vehicles; devices' batches go to ingest, not here
+MAX_BODY: Final = 512 << 10  # a tag of 19,000 vehicles; what it takes to read it, nobody else has meanwhile
+MAX_FILE: Final = 8 << 20  # an import of 50,000 vehicles; devices' batches go to ingest, not here
+MAX_UNFINISHED: Final = 32 << 20  # of all bodies that are being read
+RETRY_AFTER_S: Final = 5
 BODY_TIMEOUT_S: Final = 30
 GZIP_FROM: Final = 16 << 10  # below this, a round trip costs more than the bytes it saves
 
@@ -57,6 +61,7 @@ class _Api:
         self, context: Context, resources: Sequence[Resource], documents: Mapping[str, Page], limits: RateLimits
     ) -> None:
         self._context = context
+        self._room = Room(MAX_UNFINISHED)
         self._routes = Routes(endpoint for resource in resources for endpoint in resource.endpoints())
         self._pages = documents
         self._limits = limits
@@ -99,8 +104,22 @@ class _Api:
         query = Query(scope["query_string"])
         query.check(endpoint.params)
         has_body = endpoint.reads_body or method not in {"GET", "DELETE"}
-        body = await _read_body(scope, receive) if has_body else b""
+        body = await self._read_body(endpoint, scope, receive) if has_body else b""
         return await endpoint.handler(Call(principal, query, values, body, self._context))
+
+    async def _read_body(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> bytes:
+        """The whole body, as long as this endpoint's may be, while there is room for it."""
+        most = MAX_BODY if endpoint.consumes == "application/json" else MAX_FILE
+        announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        size = int(announced) if announced.isdigit() else most
+        if size > most:
+            raise problems.too_large(most)
+        if not self._room.take(size):
+            raise unavailable("Too much is being sent at once. Try again later.", retry_after_s=RETRY_AFTER_S)
+        try:
+            return await _read_body(receive, most)
+        finally:
+            self._room.give_back(size)
 
     def _endpoint(self, scope: Scope, method: str) -> tuple[Endpoint, Mapping[str, str]]:
         found = self._routes.find(scope["path"])
@@ -115,11 +134,7 @@ class _Api:
         return endpoint, values
 
 
-async def _read_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body, at most MAX_BODY bytes."""
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    if announced.isdigit() and int(announced) > MAX_BODY:
-        raise problems.too_large(MAX_BODY)
+async def _read_body(receive: Receive, most: int) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
@@ -129,8 +144,8 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes:
                 if message["type"] == "http.disconnect":
                     raise _Gone
                 body += message.get("body", b"")
-                if len(body) > MAX_BODY:
-                    raise problems.too_large(MAX_BODY)
+                if len(body) > most:
+                    raise problems.too_large(most)
                 more = message.get("more_body", False)
     except TimeoutError:
         raise problems.too_slow(BODY_TIMEOUT_S) from None

@@ -29,6 +29,7 @@ from odograph.ingest.door import Newcomer, Sender
 from odograph.ingest.intake import Intake
 from odograph.model.ids import RecordId
 from odograph.protocols.base import BadFrame, Delivery, HttpAnswer, HttpProtocol, HttpRequest, Taken
+from odograph.room import Room
 from odograph.telemetry import BAD_FRAMES, ENDPOINT, Receive, Scope, Send, new_request_id, request_id
 
 PREFIX: Final = "/ingest/"
@@ -36,6 +37,7 @@ MAX_BODY: Final = 16 << 20  # inflated; ten times our own largest batch
 MAX_STRANGER_BODY: Final = 2 << 20  # of senders known by their network, our own largest batch; of others to say who
 MAX_UNFINISHED: Final = 48 << 20  # of all bodies of senders whose key is known, while more of them is to come
 MAX_STRANGERS_UNFINISHED: Final = 8 << 20  # of all others: whoever has no key can't take the room of those who have
+MAX_STRANGER_INFLATED: Final = 64 << 10  # two kilobytes, compressed, could be two megabytes to read
 LONG_BODY: Final = 4096  # what is longer is no live device's and can wait for a turn
 LONG_BYTES: Final = 8_192  # read in one turn: some 400 fixes, a third of a millisecond
 INFLATED: Final = 8  # times as long as it came is what compressed JSON becomes, about
@@ -102,24 +104,6 @@ class _Queue:
             self._waiting.popleft()
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._run)
-
-
-class Room:
-    """What unfinished bodies may take in memory, all together."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self._left = most_bytes
-
-    def take(self, size: int) -> bool:
-        """Whether there is room for so many bytes more, which then are taken."""
-        if size > self._left:
-            return False
-        self._left -= size
-        return True
-
-    def give_back(self, size: int) -> None:
-        """So many bytes are free again."""
-        self._left += size
 
 
 class IngestHttp:
@@ -297,6 +281,8 @@ class Exchange:
                     415, f"Content-Encoding {encoding!r:.40} is not read. Send gzip, deflate or none.", _ACCEPTED
                 )
             self._limit = self._find_limit(None)
+            if self._sender.key is None:
+                self._limit = MAX_STRANGER_INFLATED
         if (size is not None and size > self._limit) or self._size > self._limit:
             self._refuse_size()
 

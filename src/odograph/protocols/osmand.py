@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
@@ -13,6 +14,8 @@ from odograph.protocols.times import SECONDS_BELOW, read_time, render_time
 from odograph.protocols.web import (
     KMH_PER_KNOT,
     KMH_PER_MPS,
+    MAX_MESSAGES,
+    Scalar,
     ingest_path,
     is_false,
     read_device,
@@ -24,20 +27,20 @@ from odograph.protocols.web import (
 
 
 class _Coords(msgspec.Struct):
-    latitude: object = None
-    longitude: object = None
-    speed: object = None
-    heading: object = None
+    latitude: Scalar = None
+    longitude: Scalar = None
+    speed: Scalar = None
+    heading: Scalar = None
 
 
 class _Location(msgspec.Struct):
     coords: _Coords | None = None
-    timestamp: object = None
+    timestamp: Scalar = None
 
 
 class _Body(msgspec.Struct):
-    location: _Location | list[_Location] | None = None
-    device_id: object = None
+    location: _Location | Annotated[list[_Location], msgspec.Meta(max_length=MAX_MESSAGES)] | None = None
+    device_id: Scalar = None
 
 
 _BODY = msgspec.json.Decoder(_Body)

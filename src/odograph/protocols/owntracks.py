@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Annotated, Final
 
 import msgspec
 
 from odograph.model.fixes import Report
-from odograph.protocols.base import Claim, Delivery, HttpAnswer, HttpRequest, Taken
+from odograph.protocols.base import BadFrame, Claim, Delivery, HttpAnswer, HttpRequest, Taken
 from odograph.protocols.times import read_time
 from odograph.protocols.web import (
+    MAX_MESSAGES,
+    Scalar,
     ingest_path,
     read_device,
     read_form,
@@ -19,21 +22,31 @@ from odograph.protocols.web import (
     read_position,
 )
 
-
-class _Message(msgspec.Struct):
-    """The fields that we use; their types are checked for locations only, for other messages use them otherwise."""
-
-    type: object = msgspec.field(name="_type", default=None)
-    tst: object = None
-    lat: object = None
-    lon: object = None
-    cog: object = None
-    vel: object = None
-    topic: object = None
-    tid: object = None
+LOCATION: Final = "location"
 
 
-_BODY = msgspec.json.Decoder(_Message | list[_Message])
+class _Kind(msgspec.Struct):
+    """What a message is about."""
+
+    type: Scalar = msgspec.field(name="_type", default=None)
+
+
+class _Message(_Kind):
+    """The fields that we use; other messages than locations may use them otherwise."""
+
+    tst: Scalar = None
+    lat: Scalar = None
+    lon: Scalar = None
+    cog: Scalar = None
+    vel: Scalar = None
+    topic: Scalar = None
+    tid: Scalar = None
+
+
+_BODY = msgspec.json.Decoder(_Message | Annotated[list[_Message], msgspec.Meta(max_length=MAX_MESSAGES)])
+_APART = msgspec.json.Decoder(Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_MESSAGES)])
+_KIND = msgspec.json.Decoder(_Kind)
+_ONE = msgspec.json.Decoder(_Message)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -46,11 +59,11 @@ class OwnTracks:
         """The locations by device, in the order sent; an empty body is a deleted friend. Raises BadFrame."""
         if not request.body:
             return ()
-        body = read_json(_BODY, request.body)
+        messages = _messages_of(request.body)
         named = _device_of_request(request)
         heard = [
             (named or _device_of_message(message), report)
-            for message in (body if isinstance(body, list) else [body])
+            for message in messages
             if (report := _read_location(message, request.received_ms)) is not None
         ]
         return tuple(
@@ -72,6 +85,16 @@ class OwnTracks:
         return [HttpRequest("POST", path, headers=headers, body=body) for body in bodies]
 
 
+def _messages_of(body: bytes) -> list[_Message]:
+    """Those that may be locations."""
+    try:
+        heard = read_json(_BODY, body)
+    except BadFrame:
+        parts = read_json(_APART, body) if body.lstrip()[:1] == b"[" else [msgspec.Raw(body)]
+        return [read_json(_ONE, part) for part in parts if read_json(_KIND, part).type == LOCATION]
+    return heard if isinstance(heard, list) else [heard]
+
+
 def _device_of_request(request: HttpRequest) -> str | None:
     query = read_form(request._replace(body=b"")) if request.query else {}
     user = request.headers.get("x-limit-u") or query.get("u")
@@ -86,7 +109,7 @@ def _device_of_message(message: _Message) -> str | None:
 
 
 def _read_location(message: _Message, received_ms: int | None) -> Report | None:
-    if message.type != "location":
+    if message.type != LOCATION:
         return None
     position = read_position(message.lat, message.lon)
     if position is None:
@@ -102,7 +125,7 @@ def _read_location(message: _Message, received_ms: int | None) -> Report | None:
 def _message_of(report: Report) -> dict[str, object]:
     whole, ms = divmod(report.time_ms, 1000)
     message: dict[str, object] = {
-        "_type": "location",
+        "_type": LOCATION,
         "tst": report.time_ms / 1000 if ms else whole,
         "lat": report.lat,
         "lon": report.lon,

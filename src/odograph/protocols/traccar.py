@@ -11,6 +11,7 @@ from odograph.protocols.base import BadFrame, Claim, Delivery, HttpAnswer, HttpR
 from odograph.protocols.times import read_time, render_time
 from odograph.protocols.web import (
     KMH_PER_KNOT,
+    Scalar,
     ingest_path,
     is_false,
     read_device,
@@ -21,23 +22,27 @@ from odograph.protocols.web import (
 
 
 class _Position(msgspec.Struct):
-    latitude: object = None
-    longitude: object = None
-    fix_time: object = msgspec.field(name="fixTime", default=None)
-    speed: object = None
-    course: object = None
-    valid: object = True
-    outdated: object = False
+    latitude: Scalar = None
+    longitude: Scalar = None
+    fix_time: Scalar = msgspec.field(name="fixTime", default=None)
+    speed: Scalar = None
+    course: Scalar = None
+    valid: Scalar = True
+    outdated: Scalar = False
 
 
 class _Device(msgspec.Struct):
-    unique_id: object = msgspec.field(name="uniqueId", default=None)
+    unique_id: Scalar = msgspec.field(name="uniqueId", default=None)
+
+
+class _Event(msgspec.Struct):
+    """Whatever it is, we don't read it."""
 
 
 class _Body(msgspec.Struct):
     position: _Position | None = None
     device: _Device | None = None
-    event: object = None
+    event: _Event | None = None
 
 
 _BODY = msgspec.json.Decoder(_Body)

@@ -14,13 +14,18 @@ KMH_PER_KNOT: Final = 1.852
 KMH_PER_MPS: Final = 3.6
 MAX_FIELDS: Final = 100  # of a query or form; phones send about ten
 
+MAX_MESSAGES: Final = 10_000  # of an array; as many as fixes in our own batch
+
+Scalar = str | int | float | bool | None
+"""A field whose sender decides on its type: never a list or an object, of which a short body may hold a million."""
+
 _DIGITS: Final = 9
 """Decimals kept after a unit is changed: undoes the binary noise, a million times finer than what is stored."""
 
 T = TypeVar("T")
 
 
-def read_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+def read_json(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
     """The body as the decoder's type. Raises BadFrame for all else, however broken or deeply nested."""
     try:
         return decoder.decode(body)

@@ -197,6 +197,27 @@ async def test_a_body_that_grows_too_large_is_cut_off(world, token):
     assert wire.sent[0]["status"] == 413
 
 
+async def test_bodies_that_are_not_whole_share_bounded_room(world, token):
+    size = (b"content-length", b"%d" % MAX_BODY)
+    waiting = [
+        Wire(world, token, "POST", "/echo/1", headers=[size]) for _ in range(app_module.MAX_UNFINISHED // MAX_BODY)
+    ]
+    async with asyncio.TaskGroup() as group:
+        for wire in waiting:
+            group.create_task(wire.run())
+        await asyncio.sleep(0.01)
+        late = Wire(world, token, "POST", "/echo/1", headers=[size])
+        await late.run()
+        assert late.sent[0]["status"] == 503
+        assert late.headers()[b"retry-after"] == b"5"
+        for wire in waiting:
+            wire.inbox.put_nowait({"type": "http.disconnect"})
+    again = Wire(world, token, "POST", "/echo/1", headers=[size])
+    again.inbox.put_nowait({"type": "http.request", "body": b"{}", "more_body": False})
+    await again.run()
+    assert again.sent[0]["status"] == 200
+
+
 async def test_a_body_that_breaks_off_is_answered_by_nobody(world, token):
     wire = Wire(world, token, "POST", "/echo/1")
     wire.inbox.put_nowait({"type": "http.request", "body": b"half", "more_body": True})

@@ -215,3 +215,34 @@ def test_impossible_numbers_are_passed_on_for_ingest_to_refuse_with_a_reason():
     heard = hear_one(osmand.PROTOCOL, "id=a&lat=400&lon=nan&timestamp=0")
     assert (heard.time_ms, heard.lat) == (0, 400.0)
     assert math.isnan(heard.lon)
+
+
+ANYTHING = {"a": [{}]}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "body"),
+    [
+        (owntracks.PROTOCOL, LOCATION | {"tid": ANYTHING}),
+        (owntracks.PROTOCOL, [LOCATION, LOCATION | {"lat": [ANYTHING]}]),
+        (owntracks.PROTOCOL, [LOCATION] * 10_001),
+        (owntracks.PROTOCOL, [{"_type": "status", "tst": ANYTHING}] * 10_001),
+        (osmand.PROTOCOL, {"location": {"coords": {"latitude": ANYTHING, "longitude": 2}}, "device_id": "a"}),
+        (osmand.PROTOCOL, {"location": [{"coords": {"latitude": 1, "longitude": 2}}] * 10_001, "device_id": "a"}),
+        (traccar.PROTOCOL, {"position": {"latitude": ANYTHING, "longitude": 2}, "device": {"uniqueId": "a"}}),
+    ],
+)
+def test_a_short_body_does_not_become_a_million_things(protocol, body):
+    with pytest.raises(BadFrame):
+        hear(protocol, body=body)
+
+
+def test_a_message_that_is_no_location_spoils_none_of_those_beside_it():
+    odd = {"_type": "status", "tst": ANYTHING}
+    (delivery,) = hear(owntracks.PROTOCOL, body=[odd, LOCATION | {"tid": "ab"}, odd])
+    assert len(delivery.reports) == 1
+
+
+def test_whatever_an_event_of_traccar_is_it_is_no_position():
+    position = {"latitude": 1, "longitude": 2, "fixTime": 1}
+    assert hear(traccar.PROTOCOL, body={"position": position, "device": {"uniqueId": "a"}, "event": ANYTHING}) == []
