@@ -29,7 +29,7 @@ from odograph.localsocket import WRITER_SOCKET, short_path
 from odograph.store.base import Change, OrgFixes, Record
 from odograph.store.sqlite import wire
 from odograph.store.sqlite.connection import Connection
-from odograph.store.sqlite.dayfile import NewerFormat
+from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.engine import Engine, Outcomes
 from odograph.store.sqlite.housekeeping import Housekeeping, add_rule, rule_of
 from odograph.store.sqlite.process import configure_process
