@@ -269,6 +269,7 @@ def test_a_database_of_the_first_format_gets_its_checksums_wherever_the_disk_fai
     while refused:
         directory = room / str(operations)
         shutil.copytree(FORMAT_1, directory)
+        (directory / FILE_NAME).chmod(0o600)
         with bad_disk() as disk:
             disk.writes_left = operations
             refused = _is_refused(lambda: Engine(directory, SetClock(), disk.name).close())  # noqa: B023 - called at once
@@ -276,6 +277,7 @@ def test_a_database_of_the_first_format_gets_its_checksums_wherever_the_disk_fai
             Engine(directory, SetClock(), disk.name).close()
         assert _everything_read(directory) == before
         assert not list(find_damage(directory))
+        assert (directory / FILE_NAME).stat().st_mode & 0o777 == 0o600
         database = (directory / FILE_NAME).read_bytes()
         assert database[20] == RESERVED_BYTES
         assert int.from_bytes(database[60:64], "big") == FORMAT  # SQLite's user_version

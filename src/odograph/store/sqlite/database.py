@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from stat import S_IMODE
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -215,6 +216,7 @@ def _rewrite(path: Path, old: apsw.Connection, vfs: str) -> None:
         new.execute("DETACH old")
     finally:
         new.close()
+    draft.chmod(S_IMODE(path.stat().st_mode))
     draft.replace(path)
     sync_directory(path.parent)
 
