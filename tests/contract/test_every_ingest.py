@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import product
 
+import numpy as np
 import pytest
 import pytest_asyncio
 
@@ -43,7 +44,7 @@ from odograph.model.fixes import Report
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.protocols.base import BadFrame, Claim, HttpProtocol, HttpRequest, StreamProtocol
 from odograph.protocols.registry import PROTOCOLS
-from odograph.store.base import INSTALL, OrgFixes, Store
+from odograph.store.base import INSTALL, OrgFixes, Outcome, Store
 from odograph.store.registry import ENGINES, open_store
 from odograph.telemetry import App
 from tests.unit.ingest.driver import Heard, Server, call
@@ -68,6 +69,7 @@ class Gate:
         self.open.set()
         self.entered = asyncio.Event()
         self.error: Exception | None = None
+        self.unjudged: set[int] = set()  # times of which it can't tell now whether they are stored
 
     def __getattr__(self, name: str):
         return getattr(self._store, name)
@@ -77,7 +79,14 @@ class Gate:
         await self.open.wait()
         if self.error is not None:
             raise self.error
-        return await self._store.append(batch)
+        are_unjudged = [np.isin(part.fixes["time_ms"], list(self.unjudged)) for part in batch]
+        outcomes = await self._store.append(
+            [OrgFixes(part.org, part.fixes[~mask]) for part, mask in zip(batch, are_unjudged, strict=True)]
+        )
+        answers = [np.full(len(mask), Outcome.UNJUDGED, dtype=np.uint8) for mask in are_unjudged]
+        for answer, mask, codes in zip(answers, are_unjudged, outcomes, strict=True):
+            answer[~mask] = codes
+        return answers
 
 
 class World:
@@ -417,6 +426,27 @@ async def test_when_the_store_cannot_write_it_is_503_and_goes_on_by_itself(world
     world.gate.error = None
     assert (await world.send(protocol, world.report())).status == 200
     assert len(await world.stored()) == 1
+
+
+@every_http
+async def test_what_cannot_be_compared_now_is_503_and_the_others_of_its_commit_are_stored(world, protocol):
+    world.gate.unjudged = {world.report().time_ms}
+    world.gate.open.clear()
+    held = asyncio.create_task(world.send(protocol, world.report(1)))
+    await asyncio.wait_for(world.gate.entered.wait(), LIMIT_S)
+    sending = [asyncio.create_task(world.send(protocol, world.report(step))) for step in (0, 2)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    world.gate.open.set()
+    unjudged, other = await asyncio.gather(*sending)
+    assert (await held).status // 100 == other.status // 100 == 2
+    assert (unjudged.status, unjudged.headers["retry-after"]) == (503, "60")
+    assert "Send all again later" in unjudged.message
+    assert ".db" not in unjudged.message
+    assert len(await world.stored()) == 2
+    world.gate.unjudged = set()
+    assert (await world.send(protocol, world.report())).status // 100 == 2
+    assert len(await world.stored()) == 3
 
 
 @every_http

@@ -33,7 +33,7 @@ from tests.support.stores import (
     watching,
 )
 
-STORED, KNOWN, DIFFERENT = Outcome
+STORED, KNOWN, DIFFERENT, _ = Outcome
 T = TypeVar("T")
 OTHER = OrgId(8)
 DAY_MS = 86_400_000

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import apsw
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ from odograph.model.fixes import FIX_DTYPE
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import Block, OrgFixes, Record
 from odograph.store.registry import open_store
+from odograph.store.sqlite.backup import restore
 
 DIRECTORIES = sorted(Path(__file__).parent.glob("upgrades/*/format-*"))
 
@@ -88,12 +90,24 @@ async def test_an_old_directory_takes_new_fixes_and_knows_its_own(kept):
         await store.close()
 
 
+async def test_a_backup_of_an_old_version_is_restored(kept, tmp_path):
+    engine, directory, expected = kept
+    assert restore(directory, tmp_path / "restored") == expected["head"]
+    store = await open_store(engine, tmp_path / "restored")
+    try:
+        rows = await store.read_range(OrgId(1), AssetId(1), 0, 1 << 41, Seq(expected["head"]), 1 << 20)
+        assert rows.tolist() == [tuple(row) for row in expected["histories"]["1"]]
+    finally:
+        await store.close()
+
+
 async def test_a_newer_format_is_refused_by_name(kept):
     engine, directory, _ = kept
     database = directory / "odograph.db"
-    data = bytearray(database.read_bytes())
-    data[60:64] = (99).to_bytes(4, "big")  # SQLite's user_version
-    database.write_bytes(bytes(data))
+    await (await open_store(engine, directory)).close()
+    connection = apsw.Connection(str(database))
+    connection.pragma("user_version", 99)
+    connection.close()
     with pytest.raises(Refusal, match="format 99"):
         await open_store(engine, directory)
 

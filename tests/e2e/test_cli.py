@@ -454,6 +454,40 @@ def test_a_backup_made_while_serving_is_restored_and_served(home: Path) -> None:
         assert "Van 1" in done(home, "vehicle", "list", "--data-dir", "new")
 
 
+def test_damage_is_found_named_and_set_aside(home: Path) -> None:
+    rows = "".join(
+        f"bus,2024-05-01T{n // 3600:02}:{n // 60 % 60:02}:{n % 60:02}Z,48.1,11.5,,\n" for n in range(5000)
+    )
+    (home / "day.csv").write_text("vehicle_id,time_iso,lat,lon,heading_deg,speed_mph\n" + rows)
+    with serving(home, "--seal-rows", "1000") as server:
+        assert "is being written by process" in refused(home, "check")
+        done(home, "org", "create", "Acme")
+        done(home, "replay", "day.csv", "--create", "--url", server.url, "--speed", "max")
+        for _ in range(60):  # each takes a moment
+            if json.loads(done(home, "status", "--json"))["sealedSeq"] >= 1000:
+                break
+    assert done(home, "check") == ""
+    (day,) = (home / "data" / "sealed").glob("*.db")
+    data = bytearray(day.read_bytes())
+    data[4096 + 3] ^= 1
+    day.write_bytes(data)
+    found = run(home, "check")
+    assert found.returncode == 1
+    assert (
+        found.stdout.splitlines()[0] == f"data/sealed/{day.name}: the page at byte 4096 does not match its checksum"
+    )
+    with serving(home):  # it keeps nothing else from being served
+        assert "bus" in done(home, "vehicle", "list")
+    assert day.name in done(home, "check", "--set-aside")
+    assert done(home, "check") == ""
+    assert (home / "data" / "damaged" / "1" / day.name).exists()
+    with serving(home):
+        done(home, "export", "--vehicle", "bus", "--from", "2024-05-01", "--to", "2024-05-02")
+    (home / "data" / "odograph.db").write_bytes(b"\xa5" * 8192)
+    assert "file is not a database" in refused_serve(home)
+    assert "Restore from a backup" in run(home, "check", "--set-aside").stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_replay_goes_on_where_it_was(home: Path, number: signal.Signals) -> None:
     rows = "".join(f"bus,2024-05-01T10:{n // 60:02}:{n % 60:02}Z,48.1,11.5,,\n" for n in range(600))

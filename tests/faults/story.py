@@ -132,7 +132,7 @@ class Story:
         with self._doing("open"):
             self.engine = self._make(self.directory, self.clock, self.vfs)
             self.reader = LogReader(self.directory, self.vfs)
-            self.days = DayFiles(self.directory / SEALED_NAME, self.vfs)
+            self.days = DayFiles(self.directory / SEALED_NAME, self.vfs, is_known=self.reader.knows_day)
             self.days.discard_after(self.engine.sealed_through)
             drop_old(self.reader, self.days, self.engine, 0)  # files of which nobody knows
 

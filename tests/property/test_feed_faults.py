@@ -149,9 +149,9 @@ class ForgetfulDedupe(Dedupe):
     """Knows a repetition only of the newest fix of all."""
 
     def _look_up(self, keys, prints):
-        is_stored, found = super()._look_up(keys, prints)
+        is_stored, found, unjudged = super()._look_up(keys, prints)
         newest = self._newest.time_ms[keys >> 42] == (keys & ((1 << 42) - 1))
-        return is_stored & newest, found
+        return is_stored & newest, found, unjudged
 
 
 def test_it_finds_dedupe_against_the_last_fix_only():

@@ -202,7 +202,8 @@ class _File(apsw.VFSFile):
 
     def xWrite(self, data: bytes, offset: int) -> None:
         super().xWrite(data, offset)
-        self._disk.journal.append(Write(self._number, offset, bytes(data)))
+        written = super().xRead(len(data), offset)  # with the page's checksum, which comes in below us
+        self._disk.journal.append(Write(self._number, offset, bytes(written)))
 
     def xTruncate(self, newsize: int) -> None:
         super().xTruncate(newsize)

@@ -157,7 +157,8 @@ class Place:
 
 
 def _seal_through_socket(directory: Path, rows_a_run: int) -> None:
-    log, days, official = LogReader(directory), DayFiles(directory / SEALED_NAME), OverSocket(directory)
+    log, official = LogReader(directory), OverSocket(directory)
+    days = DayFiles(directory / SEALED_NAME, is_known=log.knows_day)
     try:
         keep_house(log, days, official, Rule(seal_rows=rows_a_run, seal_after_s=-1), SystemClock())
     finally:

@@ -17,7 +17,7 @@ from odograph.store.sqlite.keys import are_possible, keys_of, print_of, prints_o
 from odograph.store.sqlite.unsealed import UnsealedKeys
 from tests.support.stores import make_fixes, make_track
 
-STORED, KNOWN, DIFFERENT = Outcome
+STORED, KNOWN, DIFFERENT, UNJUDGED = Outcome
 
 
 class Shelf:

@@ -20,7 +20,7 @@ from odograph.store.sqlite.log import LogReader
 from odograph.store.sqlite.writer import lock
 from tests.support.stores import HEAD, ORG, make_fixes, make_track
 
-STORED, KNOWN, DIFFERENT = Outcome
+STORED, KNOWN, DIFFERENT, _ = Outcome
 
 
 class SetClock:

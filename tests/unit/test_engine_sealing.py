@@ -10,7 +10,7 @@ import apsw
 import numpy as np
 import pytest
 
-from odograph.errors import Kind, Refusal, unavailable
+from odograph.errors import Corrupt, Kind, Refusal, unavailable
 from odograph.model.fixes import Fixes
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import OrgFixes, Outcome
@@ -19,12 +19,13 @@ from odograph.store.sqlite.dayfile import DayReader
 from odograph.store.sqlite.engine import Engine
 from odograph.store.sqlite.housekeeping import DAY_MS, Rule
 from odograph.store.sqlite.log import LogReader
+from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.sealed import DayFiles
 from odograph.store.sqlite.sealer import drop_old, keep_house, seal_once
 from tests.support.stores import BASE_MS, HEAD, ORG, as_rows, make_fixes, make_track
 from tests.unit.test_engine import SetClock
 
-STORED, KNOWN, DIFFERENT = Outcome
+STORED, KNOWN, DIFFERENT, UNJUDGED = Outcome
 NOON_MS = 1_799_971_200_000 + 43_200_000  # of 2027-01-15
 
 
@@ -42,7 +43,7 @@ class House:
     def open(self) -> None:
         self.engine = Engine(self.directory, self.clock)
         self.log = LogReader(self.directory)
-        self.days = DayFiles(self.directory / "sealed")
+        self.days = DayFiles(self.directory / "sealed", is_known=self.log.knows_day)
 
     def close(self) -> None:
         for one in (self.days, self.log, self.engine):
@@ -203,17 +204,58 @@ def test_keeping_house_seals_only_what_is_due(house: House):
 # -- looking up what is sealed
 
 
-def test_a_day_file_that_cannot_be_read_for_a_while_makes_nothing_new(
-    house: House, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [unavailable("not now"), Corrupt("damaged"), NewerFormat("format 9")])
+@pytest.mark.parametrize("count", [3, 100])
+def test_late_fixes_that_cannot_be_compared_wait_and_all_others_are_stored(
+    house: House, monkeypatch: pytest.MonkeyPatch, error: Exception, count: int
 ):
-    house.append(make_track(1, 5000))
+    house.append(make_track(1, 5000), make_track(2, 10))
     house.seal()
     with monkeypatch.context() as broken:
-        broken.setattr(DayReader, "chunk", lambda *_: (_ for _ in ()).throw(unavailable("not now")))
-        for _ in range(2):
-            with pytest.raises(Refusal, match="not now"):
-                house.append(make_track(1, 3))
+        broken.setattr(DayReader, "spans", lambda *_: (_ for _ in ()).throw(error))
+        for start_ms in (50_000_000, 60_000_000):  # what was stored beside them stays so when they come again
+            answers = house.append(
+                make_track(1, count), make_track(1, 5, start_ms=start_ms), make_track(3, 5, start_ms=start_ms)
+            )
+            assert answers == [[UNJUDGED] * count, [STORED] * 5, [STORED] * 5]
+        assert house.append(make_track(1, count), make_track(1, 5, start_ms=60_000_000)) == [
+            [UNJUDGED] * count,
+            [KNOWN] * 5,
+        ]
     assert house.append(make_track(1, 5000)) == [[KNOWN] * 5000]
+    assert len(house.feed()[1]) == 5030
+
+
+def test_a_missing_day_is_named_by_reads_starts_and_the_sealer(house: House, caplog: pytest.LogCaptureFixture):
+    house.append(make_track(1, 100))
+    house.seal()
+    house.append(make_track(1, 10, start_ms=10_000_000))
+    (path,) = (house.directory / "sealed").glob("*.db")
+    kept = path.read_bytes()
+    for content in (None, b""):  # as when a folder was cleared, and as some file systems leave a file
+        house.close()
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        caplog.clear()
+        house.open()
+        assert (f"{path} is missing or empty" in caplog.text) == (content is None)
+        with pytest.raises(Corrupt, match=rf"{path.name} is missing"):
+            house.feed()
+        with pytest.raises(Corrupt, match=rf"{path.name} is missing"):
+            house.log.read_range(ORG, AssetId(1), 0, 1 << 41, HEAD, 10)
+        with pytest.raises(Corrupt, match=rf"{path.name} is missing"):
+            house.log.read_at(ORG, [AssetId(1)], BASE_MS + 5000, HEAD)
+        assert house.append(make_track(1, 3)) == [[UNJUDGED] * 3]
+        with pytest.raises(Corrupt, match=rf"{path.name} is missing"):
+            house.seal()
+        assert path.exists() == (content is not None)
+        assert house.feed(after=100)[1] == list(range(101, 111))
+    house.close()
+    path.write_bytes(kept)
+    house.open()
+    house.seal()
+    assert house.feed()[1] == list(range(1, 111))
 
 
 def test_a_damaged_chunk_lets_what_it_held_be_sent_again_and_everything_else_be_known(house: House):

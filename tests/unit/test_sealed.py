@@ -14,7 +14,8 @@ from odograph.model.fixes import FIX_DTYPE, FIX_SIZE
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import Block
 from odograph.store.sqlite import opened, readers, runs, sealed
-from odograph.store.sqlite.dayfile import DayReader, DayWriter, NewerFormat
+from odograph.store.sqlite.dayfile import DayReader, DayWriter
+from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.sealed import DayFiles
 
 DAY = "2026-03-01"
@@ -531,10 +532,10 @@ def test_a_later_format_is_refused_by_readers_and_the_sealer(files):
     files.write_run(DAY, [block(1, 1, [(1, 5)])], Seq(0), Seq(1))
     files.close()
     other = apsw.Connection(str(files._path(DAY)))
-    other.pragma("user_version", 2)
+    other.pragma("user_version", 3)
     other.close()
     later = DayFiles(files._directory)
-    with pytest.raises(NewerFormat, match=rf"{DAY}\.db: written in format 2; this version reads up to 1"):
+    with pytest.raises(NewerFormat, match=rf"{DAY}\.db: written in format 3; this version .* up to 2"):
         later.read_at(AssetId(1), [DAY], 9, Seq(1))
     with pytest.raises(NewerFormat):
         later.write_run(DAY, [block(1, 2, [(1, 6)])], Seq(1), Seq(2))

@@ -1,7 +1,8 @@
-"""`odograph status`, `backup`, `restore` and `version`: the install itself."""
+"""`odograph status`, `backup`, `restore`, `check` and `version`: the install itself."""
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import click
 from odograph.cli.command import directory_options, json_option, with_api
 from odograph.cli.connect import Api
 from odograph.cli.output import put, put_json, put_table, say
+from odograph.errors import conflict, not_found
 from odograph.settings import load_settings
 
 
@@ -60,6 +62,40 @@ def restore(backup: Path, data_dir: str | None, config: str | None) -> None:
     fixes = restore_to(backup, Path(settings.data_dir))
     put(str(Path(settings.data_dir).absolute()))
     say(f"Restored {fixes:,} fixes. Feed cursors from before are refused: their readers begin anew.")
+
+
+@click.command()
+@click.option(
+    "--set-aside", is_flag=True, help="Move the files of damaged days away, and go on without those days."
+)
+@directory_options
+def check(data_dir: str | None, config: str | None, *, set_aside: bool) -> None:
+    """Read all of a data directory or a backup, and compare it with its checksums; no server may run on it.
+
+    Prints each file and place that is damaged, and exits with 1 if there are any that were not set aside. What
+    to do then is in the documentation, under operations.
+    """
+    from odograph.store.sqlite import check as checking  # noqa: PLC0415 - the engine, for this alone
+    from odograph.store.sqlite.writer import lock  # noqa: PLC0415 - as above
+
+    directory = Path(load_settings({"data_dir": data_dir}, config=config).data_dir)
+    if not directory.is_dir():
+        raise not_found(f"There is no directory {directory}.")
+    lock(directory)
+    files: set[Path] = set()
+    for damage in checking.find_damage(directory):
+        files.add(damage.path)
+        put(damage.message)
+    if not files:
+        say("Everything is as it was written.")
+        return
+    days = sorted(path for path in files if path.parent != directory)
+    if not set_aside:
+        sys.exit(1)
+    if len(days) < len(files):
+        raise conflict("Nothing was set aside: the database itself is damaged. Restore from a backup.")
+    place = checking.set_aside(directory, days)
+    say(f"Set aside what arrived on {', '.join(path.stem for path in days)}: {place}")
 
 
 @click.command()

@@ -43,6 +43,7 @@ COMMANDS: Final = {
     "status": _Place("odograph.cli.operation", "status", "Say how far the server is."),
     "backup": _Place("odograph.cli.operation", "backup", "Copy everything to a new directory."),
     "restore": _Place("odograph.cli.operation", "restore", "Make a data directory from a backup."),
+    "check": _Place("odograph.cli.operation", "check", "Find what is damaged in a data directory."),
     "bench": _Place("odograph.bench.command", "bench", "Measure the server on this machine."),
     "version": _Place("odograph.cli.operation", "version", "Print the version."),
 }
@@ -105,7 +106,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         complain(refusal.message)
         return 1
     except Corrupt as error:
-        complain(f"Damaged: {error}. Restore from a backup.")
+        complain(f"Damaged: {error}. See `odograph check --help`.")
         return 1
     except BrokenPipeError:  # whoever read our output has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

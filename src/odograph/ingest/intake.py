@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from prometheus_client import Counter
 
 from odograph.clock import Clock
-from odograph.errors import Refusal
+from odograph.errors import Refusal, unavailable
 from odograph.ingest.admit import admit
 from odograph.ingest.committer import Committer
 from odograph.ingest.door import OTHER_ORG, Door, Passage, Sender, Unwelcome
@@ -25,10 +25,12 @@ SAME_TIME_DIFFERENT: Final = "same_time_different"
 NOT_UNDERSTOOD: Final = "not_understood"
 
 Tell = Callable[[Sequence[Taken] | Refusal], None]
-"""Hears one Taken per delivery, in order, once all of them are on disk; or UNAVAILABLE: nothing could be stored."""
+"""Hears one Taken per delivery, in order, once all of them are on disk; or UNAVAILABLE: send all of them again."""
 
 _KNOWN: Final = bytes([Outcome.KNOWN])
 _DIFFERENT: Final = bytes([Outcome.SAME_TIME_DIFFERENT])
+_UNJUDGED: Final = bytes([Outcome.UNJUDGED])
+RETRY_UNJUDGED_S: Final = 60  # an operator has to mend something first
 
 
 class _Share(NamedTuple):
@@ -85,7 +87,7 @@ class Intake:
     async def take(self, protocol: str, deliveries: Sequence[Delivery], sender: Sender) -> Sequence[Taken]:
         """Let in, newcomers too, admit and commit; one Taken per delivery, in order, once all of them are on disk.
 
-        Raises Unwelcome when none of the deliveries is let in, UNAVAILABLE when nothing could be stored.
+        Raises Unwelcome when none of the deliveries is let in, UNAVAILABLE when not all could be stored.
         Of several deliveries, those that are not let in have all their reports rejected with the door's
         reason, so that one unknown device does not hold up the others that a forwarder speaks for.
         """
@@ -132,6 +134,9 @@ class Intake:
         def committed(outcomes: bytes | Refusal) -> None:
             if isinstance(outcomes, Refusal):
                 tell(outcomes)
+                return
+            if _UNJUDGED in outcomes:  # what was stored all the same is known when it comes again
+                tell(_not_judged())
                 return
             _count_marks(rows, outcomes)
             tell(self._tell(protocol, deliveries, shares, outcomes))
@@ -203,6 +208,13 @@ def _count_marks(rows: bytearray, outcomes: bytes) -> None:
         stored = [mark for mark, code in zip(marks, outcomes, strict=True) if mark and code == Outcome.STORED]
         for bit, name in MARK_NAMES.items():
             FIXES_MARKED.labels(name).inc(sum(1 for mark in stored if mark & bit))
+
+
+def _not_judged() -> Refusal:
+    return unavailable(
+        "Some of these fixes can't be compared now with what is stored of their time. Send all again later.",
+        retry_after_s=RETRY_UNJUDGED_S,
+    )
 
 
 def _settle(told: asyncio.Future[Sequence[Taken]], said: Sequence[Taken] | Refusal) -> None:

@@ -34,6 +34,8 @@ class Outcome(IntEnum):
     """Stored before, equal in every field."""
     SAME_TIME_DIFFERENT = 2
     """The asset already has another fix of that millisecond; the first one stays."""
+    UNJUDGED = 3
+    """Not stored: what the asset has of that time can't be read now, so nobody can tell. To be sent again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,20 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-import apsw
-
-from odograph.errors import Corrupt, invalid, unavailable
+from odograph.errors import Corrupt, invalid
+from odograph.store.sqlite.check import find_damage
 from odograph.store.sqlite.database import (
     FILE_NAME,
     SEALED_NAME,
+    forget_day,
     new_epoch,
-    open_for_reading,
     open_for_writing,
     read_state,
     write_state,
 )
-from odograph.store.sqlite.dayfile import NewerFormat, naming
-from odograph.store.sqlite.engine import forget_day
 from odograph.store.sqlite.log import LogReader
+from odograph.store.sqlite.pages import connect, copy_pages, naming
+from odograph.store.sqlite.readers import IsKnown
 from odograph.store.sqlite.sealed import DayFiles, sync_directory
 
 BESIDE: Final = ("server.key",)  # files of the data directory that are not the store's, but belong to the install
@@ -31,17 +30,18 @@ def back_up(directory: Path, to: Path) -> int:
     """Copy everything into `to`, a new or empty directory; returns the bytes copied. INVALID: it is not empty.
 
     The database is one consistent state; a day file may already hold more, which a reader of the copy does
-    not see and the sealer throws away. The database is named last: a copy without it is not whole.
+    not see and the sealer throws away. The database is named last: a copy without it is not whole. Corrupt where a
+    page does not match its checksum, or a day is missing.
     """
     _make_empty(to)
     reader = LogReader(directory)
     part = to / f"{FILE_NAME}.part"
     try:
         with reader.snapshot() as snapshot, naming(part):
-            _copy_database(snapshot.connection, part)
+            copy_pages(snapshot.connection, part)
+        _copy_days(directory, to, part, reader.knows_day)
     finally:
         reader.close()
-    _copy_days(directory, to, part)
     for name in BESIDE:
         if (directory / name).exists():
             shutil.copy2(directory / name, to / name)
@@ -58,10 +58,8 @@ def restore(source: Path, to: Path) -> int:
     """
     if not (source / FILE_NAME).exists():
         raise invalid(f"{source} is not a backup: it has no {FILE_NAME}.")
-    try:
-        _check(source)
-    except NewerFormat as error:
-        raise unavailable(str(error)) from error
+    for damage in find_damage(source):
+        raise Corrupt(damage.message)
     back_up(source, to)
     part = to / FILE_NAME
     connection = open_for_writing(to)
@@ -77,42 +75,11 @@ def restore(source: Path, to: Path) -> int:
         reader.close()
 
 
-def _check(source: Path) -> None:
-    """Read every page, checksum and chunk."""
-    connection = open_for_reading(source)
-    try:
-        with naming(source / FILE_NAME):
-            answer = connection.execute("PRAGMA integrity_check(1)").get
-            days = [day for (day,) in connection.execute("SELECT day FROM day ORDER BY day")]
-    finally:
-        connection.close()
-    if answer != "ok":
-        raise Corrupt(f"{source / FILE_NAME}: {answer}")
-    files = DayFiles(source / SEALED_NAME)
-    missing = sorted(set(days) - set(files.days()))
-    if missing:
-        raise Corrupt(f"{source / SEALED_NAME}: {missing[0]}.db is missing")
-    for day in days:
-        files.verify(day)
-    files.close()
-
-
-def _copy_database(source: apsw.Connection, target: Path) -> None:
-    copy = apsw.Connection(str(target))
-    try:
-        copy.pragma("synchronous", "FULL")
-        with copy.backup("main", source, "main") as backup:
-            backup.step(-1)
-        copy.pragma("journal_mode", "DELETE")  # so that it is one file until it is opened for use
-    finally:
-        copy.close()
-
-
-def _copy_days(directory: Path, to: Path, database: Path) -> None:
+def _copy_days(directory: Path, to: Path, database: Path, is_known: IsKnown) -> None:
     """Every day that the copied database knows; those that retention has unlinked meanwhile are forgotten."""
     (to / SEALED_NAME).mkdir()
-    files = DayFiles(directory / SEALED_NAME)
-    copy = apsw.Connection(str(database))
+    files = DayFiles(directory / SEALED_NAME, is_known=is_known)
+    copy = connect(database)
     try:
         for (day,) in copy.execute("SELECT day FROM day ORDER BY day").fetchall():
             if not files.copy_to(str(day), to / SEALED_NAME / f"{day}.db"):

@@ -18,11 +18,11 @@ from odograph.model.ids import AssetId, OrgId, RecordId, Seq
 from odograph.store.base import Block, Change, Committed, LedgerEntry, Newest, OrgFixes, Record, Store, StoreStatus
 from odograph.store.sqlite import wire
 from odograph.store.sqlite.backup import back_up
-from odograph.store.sqlite.dayfile import NewerFormat
 from odograph.store.sqlite.followers import Follower, Gap
 from odograph.store.sqlite.housekeeping import SEAL_AFTER_S, SEAL_ROWS, Rule
 from odograph.store.sqlite.link import WriterLink
 from odograph.store.sqlite.log import LogReader
+from odograph.store.sqlite.pages import NewerFormat
 
 READERS: Final = 4  # at once; decompressing and SQLite let other threads run meanwhile
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
+from stat import S_IMODE
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -17,12 +18,12 @@ import numpy.typing as npt
 from odograph.errors import Corrupt, unavailable
 from odograph.model.fixes import FIX_SIZE, Fixes, fixes_from_bytes
 from odograph.model.ids import Seq
-from odograph.store.sqlite.dayfile import NewerFormat, naming
 from odograph.store.sqlite.ledger import make_ledger
+from odograph.store.sqlite.pages import CREATE, FIRST, READ_WRITE, check_format, connect, naming, reserve
 from odograph.store.sqlite.sealed import sync_directory
 
 APPLICATION_ID: Final = 0x4F446F67  # "ODog"
-FORMAT: Final = 1
+FORMAT: Final = 2  # 1 had no checksums of pages
 OLDEST_SQLITE: Final = 3_051_003  # 3.7.0 to 3.51.2 can lose a commit when the WAL is reset
 FILE_NAME: Final = "odograph.db"
 SEALED_NAME: Final = "sealed"
@@ -58,6 +59,12 @@ class LogRow(NamedTuple):
         """Its fixes."""
         return fixes_from_bytes(self.data)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is as it was written."""
+        is_same = self.crc == _crc(self.seq, self.org, self.n, self.received_ms, self.data)
+        return is_same and len(self.data) == self.n * FIX_SIZE
+
     @classmethod
     def of(cls, seq: int, org: int, received_ms: int, data: bytes) -> LogRow:
         """The row as it is to be stored."""
@@ -73,7 +80,7 @@ def log_rows(connection: apsw.Connection, condition: str, *given: int) -> Iterat
     found = connection.execute(f"SELECT {LOG_COLUMNS} FROM block WHERE {condition}", given)  # noqa: S608 - our own words
     for values in found:
         row = LogRow(*values)
-        if row.crc != _crc(row.seq, row.org, row.n, row.received_ms, row.data) or len(row.data) != row.n * FIX_SIZE:
+        if not row.is_sound:
             raise Corrupt(f"{connection.filename}: block {row.seq}: the checksum does not match")
         yield row
 
@@ -88,14 +95,20 @@ def open_for_writing(directory: Path, vfs: str = "") -> apsw.Connection:
     (directory / SEALED_NAME).mkdir(parents=True, exist_ok=True)
     path = directory / FILE_NAME
     with naming(path):
-        connection = apsw.Connection(str(path), vfs=vfs or None)
+        connection = connect(path, vfs, flags=READ_WRITE | CREATE)
         try:
-            is_ready = _is_ready(path, connection)
             connection.set_busy_timeout(WAIT_MS)
+            found = _format_of(path, connection)
+            if found == FIRST:
+                _rewrite(path, connection, vfs)
+                connection = connect(path, vfs)
+                connection.set_busy_timeout(WAIT_MS)
+            elif not found:
+                reserve(connection)
             connection.pragma("synchronous", "FULL")
             connection.pragma("journal_mode", "WAL")
             connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
-            if not is_ready:
+            if not found:
                 _make(connection)
             make_ledger(connection)
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -112,13 +125,13 @@ def open_for_reading(directory: Path, vfs: str = "") -> apsw.Connection:
     _check_sqlite()
     path = directory / FILE_NAME
     with naming(path):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
+        connection = connect(path, vfs)
         try:
             connection.set_busy_timeout(WAIT_MS)
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.pragma("query_only", 1)
             connection.pragma("cache_size", -READER_CACHE_KIB)
-            if not _is_ready(path, connection):
+            if not _format_of(path, connection):
                 raise unavailable(f"{path} is empty: no writer has opened it yet.")
         except BaseException:
             connection.close()
@@ -145,6 +158,22 @@ def write_state(connection: apsw.Connection, sealed_through: int, epoch: str) ->
     connection.execute("UPDATE state SET sealed_through = ?, epoch = ?, crc = ?", (sealed_through, epoch, crc))
 
 
+def is_day_known(connection: apsw.Connection, day: str) -> bool:
+    """Whether there should be a file of the day."""
+    return bool(connection.execute("SELECT EXISTS (SELECT 1 FROM day WHERE day = ?)", (day,)).get)
+
+
+def forget_day(connection: apsw.Connection, day: str) -> None:
+    """Take out all that points to a day file, within a transaction; `last` keeps what it has."""
+    connection.execute(
+        "INSERT INTO dropped SELECT org, s1 FROM org_day WHERE day = ?"
+        " ON CONFLICT DO UPDATE SET through = max(through, excluded.through)",
+        (day,),
+    )
+    for table in ("org_day", "span", "day"):
+        connection.execute(f"DELETE FROM {table} WHERE day = ?", (day,))  # noqa: S608 - our own words
+
+
 def _state_crc(sealed_through: int, epoch: str) -> int:
     return zlib.crc32(f"{sealed_through} {epoch}".encode())
 
@@ -158,16 +187,43 @@ def _make(connection: apsw.Connection) -> None:
         connection.pragma("user_version", FORMAT)
 
 
-def _is_ready(path: Path, connection: apsw.Connection) -> bool:
-    """Whether the tables are made. Refuses any other file, and a later format."""
-    made_by, version = connection.pragma("application_id"), connection.pragma("user_version")
-    if made_by == 0 and version == 0 and not connection.pragma("schema_version"):
-        return False
-    if made_by != APPLICATION_ID:
-        raise Corrupt(f"{path}: not a database of Odograph's (its application id is {made_by:#x})")
-    if version > FORMAT:
-        raise NewerFormat(f"{path}: written in format {version}; this version of Odograph reads up to {FORMAT}")
-    return True
+def _rewrite(path: Path, old: apsw.Connection, vfs: str) -> None:
+    """Put a copy with checksums in place of a database of the first format, and close that one.
+
+    Row by row into a new file: in the old one, whatever was cut off would be undone by writing pages back, and
+    those have no room for a checksum.
+    """
+    old.pragma("journal_mode", "DELETE")  # nothing beside the file, which is about to be another
+    old.close()
+    draft = path.with_name(f"{path.name}.new")
+    for left in (draft, draft.with_name(f"{draft.name}-journal")):
+        left.unlink(missing_ok=True)
+    new = connect(draft, vfs, flags=READ_WRITE | CREATE)
+    try:
+        new.pragma("synchronous", "FULL")
+        reserve(new)
+        new.pragma("application_id", APPLICATION_ID)
+        new.execute("ATTACH ? AS old", (str(path),))
+        made = new.execute(
+            "SELECT type, name, sql FROM old.sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid"
+        ).fetchall()
+        with new:
+            for kind, name, sql in sorted(made, key=lambda one: one[0] != "table"):
+                new.execute(str(sql))
+                if kind == "table":
+                    new.execute(f"INSERT INTO main.{name} SELECT * FROM old.{name}")  # noqa: S608 - our own words
+            new.pragma("user_version", FORMAT)
+        new.execute("DETACH old")
+    finally:
+        new.close()
+    draft.chmod(S_IMODE(path.stat().st_mode))
+    draft.replace(path)
+    sync_directory(path.parent)
+
+
+def _format_of(path: Path, connection: apsw.Connection) -> int:
+    """0 where no tables are made. Refuses any other file, and a later format."""
+    return check_format(path, connection, APPLICATION_ID, FORMAT, "a database of Odograph's")
 
 
 def _check_sqlite() -> None:

@@ -20,13 +20,23 @@ import apsw
 import numpy as np
 import numpy.typing as npt
 
-from odograph.errors import Corrupt, unavailable
+from odograph.errors import Corrupt
 from odograph.model.fixes import Fixes
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.sqlite.chunks import Seqs, decode_chunk
+from odograph.store.sqlite.pages import (
+    CREATE,
+    PAGE_BYTES,
+    READ_WRITE,
+    check_format,
+    connect,
+    copy_pages,
+    naming,
+    reserve,
+)
 
 APPLICATION_ID: Final = 0x4F446179  # "ODay"
-FORMAT: Final = 1
+FORMAT: Final = 2  # 1 had no checksums of pages; such a file stays as it is
 WAIT_MS: Final = 10_000  # only a recovery after a crash, or a checkpoint's last step, makes anybody wait
 CHECKPOINT_WAIT_MS: Final = 50  # for readers to leave the WAL; whatever stays is copied after the next run
 READER_CACHE_KIB: Final = 256  # the kernel caches the file; many days are open at once
@@ -70,10 +80,6 @@ Spans = npt.NDArray[np.int64]
 """One row per chunk of an asset, by t0: id, t0, t1, s0, s1, n."""
 
 _CHECKED: Final = struct.Struct("<9q")
-
-
-class NewerFormat(Exception):
-    """The file was written by a later version than this one, which must not touch it."""
 
 
 class Chunk(NamedTuple):
@@ -168,28 +174,30 @@ class DayReader:
             raise Corrupt(f"{place}: {len(fixes)} rows where {chunk.n} should be")
         return fixes, seqs
 
-    def verify(self) -> None:
-        """Read everything. Corrupt names the file, and the chunk where it is one chunk."""
-        with naming(self.path):
-            answers = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(1)")]
-        rows, held = 0, 0
-        while chunks := self.chunks(held + 1, (1 << 63) - 1):
-            for chunk in chunks:
-                self.opened(chunk)
-                rows, held = rows + chunk.n, chunk.id
-        if answers != ["ok"]:
-            raise Corrupt(f"{self.path}: {answers[0]}")
-        with naming(self.path):
-            listed = self._connection.execute("SELECT coalesce(sum(n), 0) FROM org_run").get
-        if listed != rows:
-            raise Corrupt(f"{self.path}: the chunks hold {rows} fixes, the runs {listed}")
+    def damage(self) -> Iterator[str]:
+        """Read everything, as far as that goes; whatever is wrong, with the file and the place."""
+        try:
+            rows, held = 0, 0
+            while chunks := self.chunks(held + 1, (1 << 63) - 1):
+                for chunk in chunks:
+                    try:
+                        self.opened(chunk)
+                    except Corrupt as error:
+                        yield str(error)
+                    rows, held = rows + chunk.n, chunk.id
+            with naming(self.path):
+                answers = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check")]
+                listed = self._connection.execute("SELECT coalesce(sum(n), 0) FROM org_run").get
+            yield from (f"{self.path}: {' '.join(answer.split())}" for answer in answers if answer != "ok")
+            if listed != rows:
+                yield f"{self.path}: the chunks hold {rows} fixes, the runs {listed}"
+        except Corrupt as error:
+            yield str(error)
 
     def copy_to(self, target: Path) -> None:
         """Write a durable copy of the file as it is now; runs may be added meanwhile."""
-        with naming(self.path), _closing(apsw.Connection(str(target))) as copy:
-            copy.pragma("synchronous", "FULL")
-            with copy.backup("main", self._connection, "main") as backup:
-                backup.step(-1)
+        with naming(self.path):
+            copy_pages(self._connection, target)
 
     def close(self) -> None:
         """Let go of the file once its user is done; again is fine."""
@@ -293,7 +301,7 @@ def open_reader(path: Path, vfs: str) -> DayReader | None:
         return None
     with naming(path):
         try:
-            connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
+            connection = connect(path, vfs)
         except apsw.CantOpenError:
             if path.exists():
                 raise
@@ -312,30 +320,20 @@ def open_reader(path: Path, vfs: str) -> DayReader | None:
 def open_writer(path: Path, vfs: str) -> DayWriter:
     """The connection that adds to the file, which is made when it is not there."""
     with naming(path):
-        connection = apsw.Connection(str(path), vfs=vfs or None)
+        connection = connect(path, vfs, flags=READ_WRITE | CREATE)
     with naming(path), _closing(connection, only_on_error=True):
         connection.set_busy_timeout(WAIT_MS)
         is_ready = _is_ready(path, connection)
+        if not is_ready:
+            reserve(connection)
         connection.pragma("synchronous", "FULL")
-        connection.pragma("page_size", 4096)
+        connection.pragma("page_size", PAGE_BYTES)
         connection.pragma("journal_mode", "WAL")
         connection.pragma("wal_autocheckpoint", 0)
         if not is_ready:
             with connection:
                 connection.execute(SCHEMA)
         return DayWriter(path, connection)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turn SQLite's complaints about the file into ours, which name it."""
-    try:
-        yield
-    except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, apsw.MismatchError) as error:
-        # A schema that is damaged no longer has the columns that we ask for.
-        raise Corrupt(f"{path}: {error}") from error
-    except (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.CantOpenError) as error:
-        raise unavailable(f"{path.name} can't be read or written now: {error}") from error
 
 
 @contextmanager
@@ -351,13 +349,4 @@ def _closing(connection: apsw.Connection, *, only_on_error: bool = False) -> Ite
 
 def _is_ready(path: Path, connection: apsw.Connection) -> bool:
     """Whether the file is a day file with its tables made. Refuses any other file, and a later format."""
-    with connection:  # at one moment: the sealer may be making it
-        made_by, version = connection.pragma("application_id"), connection.pragma("user_version")
-        is_blank = not (made_by or version or connection.pragma("schema_version"))
-    if is_blank:
-        return False
-    if made_by != APPLICATION_ID:
-        raise Corrupt(f"{path}: not a file of sealed fixes (its application id is {made_by:#x})")
-    if version > FORMAT:
-        raise NewerFormat(f"{path}: written in format {version}; this version reads up to {FORMAT}")
-    return True
+    return bool(check_format(path, connection, APPLICATION_ID, FORMAT, "a file of sealed fixes"))

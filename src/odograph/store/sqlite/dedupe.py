@@ -28,12 +28,13 @@ MS_AN_HOUR: Final = 3_600_000
 FEW: Final = 32  # fixes; of more, arrays are judged faster than rows
 _FIRST_ASSETS: Final = 1024
 _NEVER_MS: Final = -1
+_UNJUDGED: Final = -1  # where a print would stand
 
 Row = tuple[int, int, int, int, int, int, int]
 """One row of FIX_DTYPE."""
 
-FindSealed = Callable[[AssetId, Times], tuple[Mask, Prints]]
-"""Which of an asset's times (sorted, each once) are sealed, and the prints of those, in that order."""
+FindSealed = Callable[[AssetId, Times], tuple[Mask, Prints] | None]
+"""Which of an asset's times (sorted, each once) are sealed, and the prints of those; None: it can't be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,15 @@ class Dedupe:
         is_first = np.ones(len(order), dtype=np.bool_)
         is_first[1:] = np.diff(keys[order]) != 0
         firsts = order[is_first]
-        is_stored, stored_prints = self._look_up(keys[firsts], prints[firsts])
+        is_stored, stored_prints, unjudged = self._look_up(keys[firsts], prints[firsts])
         outcomes = np.empty(len(fixes), dtype=np.uint8)
-        matches = prints[order] == stored_prints[np.cumsum(is_first) - 1]
+        moments = np.cumsum(is_first) - 1
+        matches = prints[order] == stored_prints[moments]
         outcomes[order] = np.where(matches, Outcome.KNOWN, Outcome.SAME_TIME_DIFFERENT)
         outcomes[firsts[~is_stored]] = Outcome.STORED
+        if unjudged:
+            is_stored[unjudged] = True  # or not: it is not to be stored now
+            outcomes[order[np.isin(moments, unjudged)]] = Outcome.UNJUDGED
         return self._verdict(fixes, outcomes, keys, prints, firsts[~is_stored])
 
     def take(self, verdict: Verdict, last: int) -> None:
@@ -168,6 +173,8 @@ class Dedupe:
             if known is None:
                 stored[keys[place]] = prints[place]
                 new.append(place)
+            elif known == _UNJUDGED:
+                outcomes[place] = Outcome.UNJUDGED
             else:
                 outcomes[place] = Outcome.KNOWN if known == prints[place] else Outcome.SAME_TIME_DIFFERENT
         kept = sorted(new)
@@ -183,23 +190,30 @@ class Dedupe:
         return verdict
 
     def _look_up_few(self, rows: Sequence[Row], keys: Sequence[int]) -> dict[int, int]:
-        """The prints of what is stored, by key."""
+        """The prints of what is stored, by key; _UNJUDGED where nobody can tell."""
         time_ms = self._newest.time_ms
         late = sorted({key for key, row in zip(keys, rows, strict=True) if row[1] <= time_ms.item(row[0])})
         if not late:
             return {}
-        is_stored, prints = self._look_up(np.array(late, dtype=np.int64), np.zeros(len(late), dtype=np.uint32))
+        is_stored, prints, unjudged = self._look_up(
+            np.array(late, dtype=np.int64), np.zeros(len(late), dtype=np.uint32)
+        )
         found = zip(late, prints.tolist(), is_stored.tolist(), strict=True)
-        return {key: print_ for key, print_, is_found in found if is_found}
+        stored = {key: print_ for key, print_, is_found in found if is_found}
+        return stored | {late[place]: _UNJUDGED for place in unjudged}
 
-    def _look_up(self, keys: Keys, prints: Prints) -> tuple[Mask, Prints]:
-        """Of sorted keys, each once: which are stored, and the prints of what is (else those given)."""
+    def _look_up(self, keys: Keys, prints: Prints) -> tuple[Mask, Prints, list[int]]:
+        """Of sorted keys, each once: which are stored, and the prints of what is (else those given).
+
+        The last value are the places of those of which nobody can tell; they do not count as stored.
+        """
         is_stored = np.zeros(len(keys), dtype=np.bool_)
         assets = keys >> TIME_BITS
         times = keys & (MAX_TIME_MS - 1)
         late = np.flatnonzero(times <= self._newest.time_ms[assets])
+        unjudged: list[int] = []
         if not len(late):
-            return is_stored, prints
+            return is_stored, prints, unjudged
         prints = prints.copy()
         found, found_prints = self._unsealed.find(keys[late])
         is_stored[late[found]] = True
@@ -207,10 +221,14 @@ class Dedupe:
         late = late[~found]
         late = late[times[late] <= self._newest.sealed_ms[assets[late]]]
         for part in np.split(late, np.flatnonzero(np.diff(assets[late])) + 1) if len(late) else ():
-            hits, sealed_prints = self._find_sealed(AssetId(int(assets[part[0]])), times[part])
+            sealed = self._find_sealed(AssetId(int(assets[part[0]])), times[part])
+            if sealed is None:
+                unjudged += part.tolist()
+                continue
+            hits, sealed_prints = sealed
             is_stored[part[hits]] = True
             prints[part[hits]] = sealed_prints
-        return is_stored, prints
+        return is_stored, prints, unjudged
 
     def _verdict(
         self, fixes: Fixes, outcomes: npt.NDArray[np.uint8], keys: Keys, prints: Prints, rows: npt.NDArray[np.intp]

@@ -26,21 +26,25 @@ from odograph.store.sqlite.database import (
     LOG_COLUMNS,
     SEALED_NAME,
     LogRow,
+    forget_day,
+    is_day_known,
     log_rows,
     open_for_writing,
     read_state,
     write_state,
 )
-from odograph.store.sqlite.dayfile import naming
 from odograph.store.sqlite.dedupe import Dedupe
 from odograph.store.sqlite.keys import Mask, Prints, Times, are_possible
 from odograph.store.sqlite.ledger import forget_before, put_entries
+from odograph.store.sqlite.pages import NewerFormat, naming
+from odograph.store.sqlite.readers import missing
 from odograph.store.sqlite.records import apply_changes, last_rev
 from odograph.store.sqlite.runs import OrgPart, Span
 from odograph.store.sqlite.sealedkeys import DaySpan, SealedKeys
 
 LOAD_ROWS: Final = 1 << 17  # unsealed fixes taken in at a time when starting: 3.5 MB
 TRIM_BLOCKS: Final = 2000  # leftovers deleted at a time: some milliseconds
+TELL_UNJUDGED_EVERY_S: Final = 60.0  # devices go on trying
 INSERT_BLOCK: Final = f"INSERT INTO block ({LOG_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - our own words
 
 Outcomes = npt.NDArray[np.uint8]
@@ -113,7 +117,9 @@ class Engine:
         self._path = directory / FILE_NAME
         self._clock = clock
         self._connection = open_for_writing(directory, vfs)
-        self._sealed = SealedKeys(directory / SEALED_NAME, vfs, self._find_days)
+        self._days_path = directory / SEALED_NAME
+        self._sealed = SealedKeys(self._days_path, vfs, self._find_days, self._is_day_known)
+        self._tell_unjudged_at_s = 0.0
         self._dedupe = Dedupe(self._find_sealed)
         self._trimmed = False
         self.head = self.sealed_through = Seq(0)
@@ -255,6 +261,10 @@ class Engine:
         if waiting:
             self._dedupe.load(fixes_from_bytes(b"".join(waiting)), self.head)
         self.oldest_unsealed_ms = self._find_oldest()
+        for (day,) in self._connection.execute("SELECT day FROM day ORDER BY day"):
+            path = self._days_path / f"{day}.db"
+            if not path.exists():
+                _log.error("%s", missing(path))
 
     def _find_oldest(self) -> int | None:
         found = self._connection.execute(
@@ -305,25 +315,25 @@ class Engine:
 
     # -- looking up what is sealed
 
-    def _find_sealed(self, asset: AssetId, times: Times) -> tuple[Mask, Prints]:
-        return self._sealed.find(asset, times, self.sealed_through)
+    def _find_sealed(self, asset: AssetId, times: Times) -> tuple[Mask, Prints] | None:
+        """None where it can't be read: the fixes concerned wait with their devices, all others are judged."""
+        try:
+            return self._sealed.find(asset, times, self.sealed_through)
+        except (Corrupt, NewerFormat, Refusal) as error:
+            if self._clock.steady_s() >= self._tell_unjudged_at_s:
+                self._tell_unjudged_at_s = self._clock.steady_s() + TELL_UNJUDGED_EVERY_S
+                _log.error("late fixes can't be compared with what is sealed, as of asset %d: %s", asset, error)
+            return None
+
+    def _is_day_known(self, day: str) -> bool:
+        with naming(self._path):
+            return is_day_known(self._connection, day)
 
     def _find_days(self, asset: AssetId) -> list[DaySpan]:
         with naming(self._path):
             return list(
                 self._connection.execute("SELECT day, t0, t1 FROM span WHERE asset = ? ORDER BY day", (asset,))
             )
-
-
-def forget_day(connection: apsw.Connection, day: str) -> None:
-    """Take out all that points to a day file, within a transaction; `last` keeps what it has."""
-    connection.execute(
-        "INSERT INTO dropped SELECT org, s1 FROM org_day WHERE day = ?"
-        " ON CONFLICT DO UPDATE SET through = max(through, excluded.through)",
-        (day,),
-    )
-    for table in ("org_day", "span", "day"):
-        connection.execute(f"DELETE FROM {table} WHERE day = ?", (day,))  # noqa: S608 - our own words
 
 
 def _last_rows(newest: Newest) -> Iterator[tuple[int, int, int, int, bytes]]:

@@ -19,7 +19,8 @@ SEAL_AFTER_S: Final = 3600
 SHORT_ROWS: Final = 100_000  # 3 MB of memory: a small fleet's hour makes chunks of a few fixes, twice the bytes
 SHORT_WAITS: Final = 24  # times as long
 DAY_MS: Final = 86_400_000
-RETRY_S: Final = 30.0  # after a sealer that failed
+RETRY_S: Final = 30.0  # after a sealer that failed; twice as long after each further one
+LONGEST_RETRY_S: Final = 900.0  # what is damaged stays so until somebody comes
 STOP_S: Final = 10.0
 _log = logging.getLogger("odograph.writer")
 
@@ -80,6 +81,7 @@ class Housekeeping:
         self._directory = directory
         self._clock = clock
         self._sealer: subprocess.Popen[bytes] | None = None
+        self._retry_s = RETRY_S
         self._not_before_s = 0.0
 
     def look(self, *, unsealed_rows: int, oldest_unsealed_ms: int | None, oldest_day_ms: int | None) -> None:
@@ -88,8 +90,11 @@ class Housekeeping:
             if self._sealer.poll() is None:
                 return
             if self._sealer.returncode:
-                _log.error("the sealer ended with %d", self._sealer.returncode)
-                self._not_before_s = self._clock.steady_s() + RETRY_S
+                _log.error("the sealer ended with %d; again in %d s", self._sealer.returncode, self._retry_s)
+                self._not_before_s = self._clock.steady_s() + self._retry_s
+                self._retry_s = min(2 * self._retry_s, LONGEST_RETRY_S)
+            else:
+                self._retry_s = RETRY_S
             self._sealer = None
         now_ms = self._clock.now_ms()
         is_due = self.rule.is_seal_due(unsealed_rows, oldest_unsealed_ms, now_ms)

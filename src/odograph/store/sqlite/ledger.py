@@ -7,7 +7,7 @@ else as before, and leaves its rows as they are, so that going back a version lo
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import apsw
@@ -57,13 +57,18 @@ def entries_of(
         " ORDER BY minute, writer LIMIT ?",
         (org, share, start_minute, end_minute, limit),
     )
-    entries = []
-    for minute, writer, body, crc in rows:
-        entry = LedgerEntry(org, share, minute, writer, body)
-        if _crc(entry) != crc:
-            raise Corrupt(f"{connection.filename}: ledger of share {share}, minute {minute}: the checksum differs")
-        entries.append(entry)
-    return entries
+    return [_checked(connection, org, share, *row) for row in rows]
+
+
+def check_ledger(connection: apsw.Connection) -> Iterator[str]:
+    """What is wrong with which rows, of all; a backup of an early version has none."""
+    if not connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'ledger'").get:
+        return
+    for row in connection.execute("SELECT org, share, minute, writer, body, crc FROM ledger"):
+        try:
+            _checked(connection, *row)
+        except Corrupt as error:
+            yield str(error)
 
 
 def forget_before(connection: apsw.Connection, now_ms: int) -> bool:
@@ -77,6 +82,15 @@ def forget_before(connection: apsw.Connection, now_ms: int) -> bool:
         (now_ms // 60_000 - KEEP_MINUTES, FORGET_ROWS),
     )
     return connection.changes() == FORGET_ROWS
+
+
+def _checked(
+    connection: apsw.Connection, org: OrgId, share: RecordId, minute: int, writer: int, body: bytes, crc: int
+) -> LedgerEntry:
+    entry = LedgerEntry(org, share, minute, writer, body)
+    if _crc(entry) != crc:
+        raise Corrupt(f"{connection.filename}: ledger of share {share}, minute {minute}: the checksum differs")
+    return entry
 
 
 def _crc(entry: LedgerEntry) -> int:

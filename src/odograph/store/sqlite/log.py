@@ -21,9 +21,17 @@ from odograph.errors import invalid
 from odograph.model.fixes import FIX_SIZE, Fixes, empty_fixes, fixes_from_bytes
 from odograph.model.ids import AssetId, OrgId, RecordId, Seq
 from odograph.store.base import Block, LedgerEntry, Newest, Record, StoreStatus
-from odograph.store.sqlite.database import FILE_NAME, SEALED_NAME, LogRow, log_rows, open_for_reading, read_state
-from odograph.store.sqlite.dayfile import naming
+from odograph.store.sqlite.database import (
+    FILE_NAME,
+    SEALED_NAME,
+    LogRow,
+    is_day_known,
+    log_rows,
+    open_for_reading,
+    read_state,
+)
 from odograph.store.sqlite.ledger import entries_of
+from odograph.store.sqlite.pages import naming
 from odograph.store.sqlite.records import last_rev, records_after
 from odograph.store.sqlite.sealed import DayFiles
 
@@ -68,7 +76,7 @@ class LogReader:
         self._directory = directory
         self._vfs = vfs
         self._path = directory / FILE_NAME
-        self._days = DayFiles(directory / SEALED_NAME, vfs)
+        self._days = DayFiles(directory / SEALED_NAME, vfs, is_known=self.knows_day)
         self._idle: list[apsw.Connection] = []
         self._lock = threading.Lock()
 
@@ -187,6 +195,11 @@ class LogReader:
                 connection.execute("ROLLBACK")
             self._give_back(connection)
 
+    def knows_day(self, day: str) -> bool:
+        """Whether, by now, there should be a file of the day."""
+        with self.snapshot() as snapshot:
+            return is_day_known(snapshot.connection, day)
+
     def close(self) -> None:
         """Let go of every file."""
         self._days.close()
@@ -212,7 +225,7 @@ class LogReader:
         if through is not None and after < through:
             raise invalid(
                 "Fixes after this place have been dropped, because they arrived longer ago than this server keeps"
-                " them. Start again without a cursor."
+                " them, or because their file was damaged. Start again without a cursor."
             )
 
     def _sealed_stretch(self, snapshot: Snapshot, after: Seq) -> tuple[list[Block], Seq]:

@@ -15,7 +15,7 @@ from odograph.model.fixes import FIX_DTYPE, Fixes
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.sqlite.chunks import Seqs
 from odograph.store.sqlite.dayfile import OrgRun, Spans
-from odograph.store.sqlite.readers import Readers
+from odograph.store.sqlite.readers import IsKnown, Readers
 from odograph.store.sqlite.recent import Recent
 
 RUN_CACHE_BYTES: Final = 32 << 20  # an hour of 1,000 vehicles at 5 s is 25 MB
@@ -43,13 +43,13 @@ NO_CHUNK: Final = Opened(np.empty(0, dtype=np.int64), np.empty(0, dtype=FIX_DTYP
 
 
 class OpenedDays:
-    """The read side of all day files, within bounds of memory; whatever a missing day is asked for is empty.
+    """The read side of all day files, within bounds of memory; whatever a dropped day is asked for is empty.
 
     Only chunks with a seq <= `through` are ever remembered, and those never change.
     """
 
-    def __init__(self, directory: Path, vfs: str, chunk_cache_bytes: int) -> None:
-        self._readers = Readers(directory, vfs)
+    def __init__(self, directory: Path, vfs: str, is_known: IsKnown, chunk_cache_bytes: int) -> None:
+        self._readers = Readers(directory, vfs, is_known)
         self._run_lock = threading.Lock()
         self._chunks: Recent[tuple[str, int], Opened] = Recent(chunk_cache_bytes)
         self._runs: Recent[tuple[str, OrgRun], tuple[Fixes, Seqs]] = Recent(RUN_CACHE_BYTES)

@@ -36,6 +36,15 @@ def records_after(connection: apsw.Connection, rev: int, limit: int) -> Iterator
     return (_checked(connection, *row) for row in rows)
 
 
+def check_records(connection: apsw.Connection) -> Iterator[str]:
+    """What is wrong with which rows, of all."""
+    for row in connection.execute("SELECT org, kind, id, rev, body, crc FROM record ORDER BY id"):
+        try:
+            _checked(connection, *row)
+        except Corrupt as error:
+            yield str(error)
+
+
 def last_rev(connection: apsw.Connection) -> int:
     """The greatest rev ever given, 0 before the first."""
     return int(connection.execute("SELECT max(rev) FROM record").get or 0)

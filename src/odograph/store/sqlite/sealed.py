@@ -3,7 +3,8 @@
 Every read takes `through`, and sees nothing of a later seq. It must not lie beyond what the log database
 says is sealed: behind that may stand what a crash left half done. Threads: any may read at any time; a
 day file has one connection, and whoever is at it holds its lock, only while fetching, never while
-decompressing. Runs are written one at a time. A day whose file is gone reads as empty.
+decompressing. Runs are written one at a time. A day that was dropped reads as empty; a day that is known and
+has no file is Corrupt.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from odograph.errors import Corrupt
 from odograph.model.fixes import FIX_DTYPE, Fixes, empty_fixes
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import Block, Newest
 from odograph.store.sqlite.chunks import Seqs
 from odograph.store.sqlite.dayfile import DayReader, DayWriter, open_reader, open_writer
 from odograph.store.sqlite.opened import DAY, ID, T0, T1, Opened, OpenedDays
+from odograph.store.sqlite.readers import IsKnown, missing
 from odograph.store.sqlite.runs import AddedOrg, OrgPart, Span, add_org, joined
 
 Times = npt.NDArray[np.int64]
@@ -60,14 +63,23 @@ def sync_directory(directory: Path) -> None:
 class DayFiles:
     """All day files of a directory. Raises Corrupt naming the file, NewerFormat, Refusal(UNAVAILABLE).
 
+    `is_known` tells a day that is missing from one that was dropped, or not begun; without it none is missing.
     `chunk_cache_bytes` bounds the opened chunks that are remembered: who looks up old times at random, as the
     dedupe of a shuffled replay does, is as fast as these hold what it asks for.
     """
 
-    def __init__(self, directory: Path, vfs: str = "", *, chunk_cache_bytes: int = CHUNK_CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        vfs: str = "",
+        *,
+        is_known: IsKnown = lambda _: False,
+        chunk_cache_bytes: int = CHUNK_CACHE_BYTES,
+    ) -> None:
         self._directory = directory
         self._vfs = vfs
-        self._opened = OpenedDays(directory, vfs, chunk_cache_bytes)
+        self._is_known = is_known
+        self._opened = OpenedDays(directory, vfs, is_known, chunk_cache_bytes)
         self._writer: tuple[str, DayWriter] | None = None
         self._writer_lock = threading.Lock()
 
@@ -217,14 +229,22 @@ class DayFiles:
         """The days that have a file, oldest first."""
         return sorted(path.stem for path in self._directory.glob("*.db"))
 
+    def damage(self, day: str) -> Iterator[str]:
+        """Read the day's whole file; whatever is wrong with it, with the file and, where it is one, the chunk."""
+        try:
+            with self._alone(day) as reader:
+                if reader is not None:
+                    yield from reader.damage()
+        except Corrupt as error:
+            yield str(error)
+
     def verify(self, day: str) -> None:
-        """Read the day's whole file; Corrupt names the file and, where it is one, the chunk."""
-        with self._alone(day) as reader:
-            if reader is not None:
-                reader.verify()
+        """Read the day's whole file; Corrupt names the first that is wrong."""
+        for what in self.damage(day):
+            raise Corrupt(what)
 
     def copy_to(self, day: str, target: Path) -> int:
-        """Copy the day's file as it is now to the new file `target`, durably; its bytes, 0 where there is none.
+        """Copy the day's file as it is now to the new file `target`, durably; its bytes, 0 where it was dropped.
 
         Never copy it by opening the file itself: closing that again would drop this process's locks on it.
         """
@@ -259,6 +279,8 @@ class DayFiles:
     def _alone(self, day: str) -> Iterator[DayReader | None]:
         """A connection of one's own, for what takes long."""
         reader = open_reader(self._path(day), self._vfs)
+        if reader is None and self._is_known(day):
+            raise missing(self._path(day))
         try:
             yield reader
         finally:
@@ -270,6 +292,8 @@ class DayFiles:
         """The connection that adds to the day's file; let go of when anything fails."""
         if self._writer is None or self._writer[0] != day:
             self._close_writer()
+            with self._alone(day):
+                pass  # a known day that is missing is not to be begun anew
             self._directory.mkdir(parents=True, exist_ok=True)
             self._writer = (day, open_writer(self._path(day), self._vfs))
             # Even when the file is not new: whoever made it may have died before this line.

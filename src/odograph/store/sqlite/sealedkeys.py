@@ -19,7 +19,7 @@ from odograph.errors import Corrupt
 from odograph.model.fixes import Fixes, empty_fixes
 from odograph.model.ids import AssetId, Seq
 from odograph.store.sqlite.keys import Mask, Prints, Times, prints_of
-from odograph.store.sqlite.readers import Readers
+from odograph.store.sqlite.readers import IsKnown, Readers
 from odograph.store.sqlite.recent import Recent
 
 NO_SPANS: Final = np.empty((0, 3), dtype=np.int64)
@@ -86,8 +86,10 @@ class _Asset:
 class SealedKeys:
     """Looks up times in day files. `find_days` lists an asset's days; only the last day ever grows."""
 
-    def __init__(self, directory: Path, vfs: str, find_days: Callable[[AssetId], list[DaySpan]]) -> None:
-        self._readers = Readers(directory, vfs)
+    def __init__(
+        self, directory: Path, vfs: str, find_days: Callable[[AssetId], list[DaySpan]], is_known: IsKnown
+    ) -> None:
+        self._readers = Readers(directory, vfs, is_known)
         self._find_days = find_days
         self._assets: Recent[AssetId, _Asset] = Recent(LIMIT_BYTES)
 
@@ -95,7 +97,8 @@ class SealedKeys:
         """Which of the times (sorted, each once) the asset has a fix of with seq <= through, and its prints.
 
         `through` ends a run, and never goes back. A damaged chunk is logged and passed over: nobody can read
-        what was in it, so that sending it again mends it.
+        what was in it, so that sending it again mends it. Where chunks can't be found, or not be read just now, it
+        raises: others may read them, or later on, and would then meet twice what is taken again.
         """
         known = self._known(asset, through)
         for day, t0, t1 in known.days:

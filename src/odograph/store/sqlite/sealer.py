@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from odograph.clock import Clock, SystemClock
-from odograph.errors import Refusal, unavailable
+from odograph.errors import Corrupt, Refusal, unavailable
 from odograph.localsocket import WRITER_SOCKET, short_path
 from odograph.model.fixes import fixes_from_bytes
 from odograph.model.ids import OrgId, Seq
@@ -34,6 +34,7 @@ from odograph.store.sqlite import wire
 from odograph.store.sqlite.database import SEALED_NAME, LogRow, log_rows
 from odograph.store.sqlite.housekeeping import Rule, add_rule, rule_of
 from odograph.store.sqlite.log import LogReader, Snapshot
+from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.process import configure_process
 from odograph.store.sqlite.runs import OrgPart, Span
 from odograph.store.sqlite.sealed import DayFiles, SealedRun
@@ -238,12 +239,13 @@ def main() -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return 0  # a predecessor still ends: two at once would undo each other's work
-    log, days = LogReader(given.directory), DayFiles(given.directory / SEALED_NAME)
+    log = LogReader(given.directory)
+    days = DayFiles(given.directory / SEALED_NAME, is_known=log.knows_day)
     official = OverSocket(given.directory)
     try:
         keep_house(log, days, official, rule_of(given), SystemClock())
-    except Refusal as refusal:
-        _log.error("sealing stopped: %s", refusal.message)
+    except (Refusal, Corrupt, NewerFormat) as error:
+        _log.error("sealing stopped: %s", error)
         return 1
     finally:
         official.close()

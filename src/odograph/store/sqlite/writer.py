@@ -29,9 +29,9 @@ from odograph.localsocket import WRITER_SOCKET, short_path
 from odograph.store.base import Change, OrgFixes, Record
 from odograph.store.sqlite import wire
 from odograph.store.sqlite.connection import Connection
-from odograph.store.sqlite.dayfile import NewerFormat
 from odograph.store.sqlite.engine import Engine, Outcomes
-from odograph.store.sqlite.housekeeping import Housekeeping, add_rule, rule_of
+from odograph.store.sqlite.housekeeping import RETRY_S, Housekeeping, add_rule, rule_of
+from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.process import configure_process
 
 MAX_COMMIT_ROWS: Final = 200_000  # whatever waits beyond that goes into the next one
@@ -50,6 +50,7 @@ class Writer:
         self._engine = engine
         self._housekeeping = housekeeping
         self._clock = clock
+        self._tidy_at_s = 0.0
         self._trim_ledger_at_s = 0.0
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
@@ -189,8 +190,9 @@ class Writer:
     def _carry_out(self, connection: Connection, request: int, action: Callable[[], None]) -> None:
         try:
             action()
-        except Refusal as refusal:
-            self._send(connection, wire.frame(wire.Refused.of(request, refusal)))
+        except (Refusal, Corrupt, NewerFormat) as error:
+            _log.error("a request failed: %s", error)
+            self._send(connection, wire.frame(wire.Refused.of(request, _refusal_of(error))))
         else:
             self._send(connection, wire.frame(wire.Carried(request)))
 
@@ -206,8 +208,8 @@ class Writer:
         try:
             done = self._engine.commit([parts for *_, parts in appends], [changes for *_, changes in writes])
         except (Refusal, Corrupt, NewerFormat) as error:
-            refusal = error if isinstance(error, Refusal) else unavailable(str(error))
-            _log.error("a commit failed: %s", refusal.message)
+            refusal = _refusal_of(error)
+            _log.error("a commit failed: %s", error)
             for connection, request, _ in (*appends, *writes):
                 self._send(connection, wire.frame(wire.Refused.of(request, refusal)))
             return
@@ -225,6 +227,8 @@ class Writer:
     def _tidy(self) -> bool:
         """What can wait; whether there is more of it."""
         self._since_trim = 0
+        if self._clock.steady_s() < self._tidy_at_s:
+            return False
         try:
             self._housekeeping.look(
                 unsealed_rows=self._engine.unsealed_rows,
@@ -235,9 +239,15 @@ class Writer:
                 is_more = self._engine.trim_ledger()
                 self._trim_ledger_at_s = self._clock.steady_s() + (0.0 if is_more else TRIM_LEDGER_EVERY_S)
             return self._engine.trim()
-        except (Refusal, Corrupt, OSError) as error:
+        except (Refusal, Corrupt, NewerFormat, OSError) as error:
             _log.error("housekeeping failed: %s", error)
+            self._tidy_at_s = self._clock.steady_s() + RETRY_S
             return False
+
+
+def _refusal_of(error: Refusal | Corrupt | NewerFormat) -> Refusal:
+    """What they hear who asked, devices among them: where the damage lies is for the operator's log."""
+    return error if isinstance(error, Refusal) else unavailable("The store is damaged and can't take this now.")
 
 
 def _reply(request: int, answer: Answer) -> Pieces:
@@ -287,7 +297,8 @@ def main() -> int:
         housekeeping = Housekeeping(given.directory, rule_of(given), clock)
         engine = Engine(given.directory, clock)
     except (Refusal, Corrupt, NewerFormat) as error:
-        _say(wire.Refused.of(0, error if isinstance(error, Refusal) else unavailable(str(error))))
+        hint = ". `odograph check` finds all that is damaged." if isinstance(error, Corrupt) else ""
+        _say(wire.Refused.of(0, error if isinstance(error, Refusal) else unavailable(f"{error}{hint}")))
         return 1
     listener = listen(given.directory)
     writer = Writer(engine, listener, housekeeping, clock)
