@@ -95,7 +95,7 @@ async def test_a_backup_of_an_old_version_is_restored(kept, tmp_path):
     assert restore(directory, tmp_path / "restored") == expected["head"]
     store = await open_store(engine, tmp_path / "restored")
     try:
-        rows = await store.read_range(OrgId(1), AssetId(1), 0, 1 << 41, Seq(expected["head"]), 1 << 20)
+        (rows,) = await store.read_range(OrgId(1), [AssetId(1)], [0], 1 << 41, Seq(expected["head"]), 1 << 20)
         assert rows.tolist() == [tuple(row) for row in expected["histories"]["1"]]
     finally:
         await store.close()

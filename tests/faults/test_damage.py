@@ -94,7 +94,7 @@ async def test_a_damaged_day_leaves_ingest_and_everything_newer_as_they_are(plac
         fixes, _ = await read_feed(store, after=6000)
         assert as_rows(fixes)[:5] == as_rows(make_track(1, 5, start_ms=LATER_MS))
         with pytest.raises(Corrupt, match=day_of(place).name):
-            await store.read_range(ORG, AssetId(1), 0, 1 << 41, HEAD, 10)
+            await store.read_range(ORG, [AssetId(1)], [0], 1 << 41, HEAD, 10)
 
 
 async def test_a_day_that_is_set_aside_ends_cursors_before_it_and_all_else_goes_on(place: Place) -> None:

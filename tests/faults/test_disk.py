@@ -219,7 +219,7 @@ def _reads() -> dict[str, Read]:
         return state.rows
 
     def history(reader: LogReader) -> list[bytes]:
-        return [reader.read_range(org, asset, 0, 1 << 41, head, 999).tobytes() for org, asset in ASSETS]
+        return [reader.read_range(org, [asset], [0], 1 << 41, head, 999)[0].tobytes() for org, asset in ASSETS]
 
     def then(reader: LogReader) -> list[bytes]:
         return [reader.read_at(org, [asset], BEGIN_MS + 150_000, head).tobytes() for org, asset in ASSETS]

@@ -243,7 +243,7 @@ def test_a_missing_day_is_named_by_reads_starts_and_the_sealer(house: House, cap
         with pytest.raises(Corrupt, match=rf"{path.name} is missing"):
             house.feed()
         with pytest.raises(Corrupt, match=rf"{path.name} is missing"):
-            house.log.read_range(ORG, AssetId(1), 0, 1 << 41, HEAD, 10)
+            house.log.read_range(ORG, [AssetId(1)], [0], 1 << 41, HEAD, 10)
         with pytest.raises(Corrupt, match=rf"{path.name} is missing"):
             house.log.read_at(ORG, [AssetId(1)], BASE_MS + 5000, HEAD)
         assert house.append(make_track(1, 3)) == [[UNJUDGED] * 3]

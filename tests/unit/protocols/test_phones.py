@@ -217,7 +217,7 @@ def test_impossible_numbers_are_passed_on_for_ingest_to_refuse_with_a_reason():
     assert math.isnan(heard.lon)
 
 
-ANYTHING = {"a": [{}]}
+ANYTHING: object = {"a": [{}]}
 
 
 @pytest.mark.parametrize(
