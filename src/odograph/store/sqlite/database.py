@@ -19,6 +19,7 @@ from odograph.model.fixes import FIX_SIZE, Fixes, fixes_from_bytes
 from odograph.model.ids import Seq
 from odograph.store.sqlite.dayfile import NewerFormat, naming
 from odograph.store.sqlite.ledger import make_ledger
+from odograph.store.sqlite.lived import make_lived
 from odograph.store.sqlite.sealed import sync_directory
 
 APPLICATION_ID: Final = 0x4F446F67  # "ODog"
@@ -98,6 +99,7 @@ def open_for_writing(directory: Path, vfs: str = "") -> apsw.Connection:
             if not is_ready:
                 _make(connection)
             make_ledger(connection)
+            make_lived(connection)
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             sync_directory(directory)
             sync_directory(directory.parent)
