@@ -22,7 +22,7 @@ from odograph.store.sqlite.database import (
 from odograph.store.sqlite.dayfile import NewerFormat, naming
 from odograph.store.sqlite.engine import forget_day
 from odograph.store.sqlite.log import LogReader
-from odograph.store.sqlite.sealed import DayFiles, sync_directory
+from odograph.store.sqlite.sealed import DayFiles, sync_directory, sync_path
 
 BESIDE: Final = ("server.key",)  # files of the data directory that are not the store's, but belong to the install
 
@@ -134,8 +134,7 @@ def _name(part: Path) -> None:
     part.chmod(0o600)
     _sync(part)
     part.rename(part.with_name(FILE_NAME))
-    sync_directory(part.parent)
-    sync_directory(part.parent.parent)
+    sync_path(part.parent)
 
 
 def _sync(path: Path) -> None:

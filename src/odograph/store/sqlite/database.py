@@ -20,7 +20,7 @@ from odograph.model.ids import Seq
 from odograph.store.sqlite.dayfile import NewerFormat, naming
 from odograph.store.sqlite.ledger import make_ledger
 from odograph.store.sqlite.lived import make_lived
-from odograph.store.sqlite.sealed import sync_directory
+from odograph.store.sqlite.sealed import sync_path
 
 APPLICATION_ID: Final = 0x4F446F67  # "ODog"
 FORMAT: Final = 1
@@ -101,8 +101,7 @@ def open_for_writing(directory: Path, vfs: str = "") -> apsw.Connection:
             make_ledger(connection)
             make_lived(connection)
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            sync_directory(directory)
-            sync_directory(directory.parent)
+            sync_path(directory)
         except BaseException:
             connection.close()
             raise

@@ -8,6 +8,7 @@ decompressing. Runs are written one at a time. A day whose file is gone reads as
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from odograph.store.sqlite.runs import AddedOrg, OrgPart, Span, add_org, joined
 
 Times = npt.NDArray[np.int64]
 BEFORE_ALL_MS = -(1 << 63)
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL)
 CHUNK_CACHE_BYTES = 16 << 20  # 500 vehicle-hours at 5 s
 
 
@@ -55,6 +57,21 @@ def sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_path(directory: Path) -> None:
+    """Make durable the names in the directory and all that lead to it, whoever made them and how many.
+
+    Directories further up that can't be opened or synced are not ours, and were there before.
+    """
+    sync_directory(directory)
+    sync_directory(directory.parent)
+    for above in directory.resolve().parents[1:]:
+        try:
+            sync_directory(above)
+        except OSError as error:
+            if error.errno not in NOT_OURS:
+                raise
 
 
 class DayFiles:
