@@ -146,7 +146,10 @@ def test_a_cut_at_any_operation_loses_nothing_that_was_answered(
 def test_a_data_directory_is_durable_with_its_first_fix_however_many_directories_were_made_for_it(
     place: str, tmp_path: Path, room: Path
 ) -> None:
-    story = recorded(tmp_path.resolve(), lambda story: story.append({1: fixes_of((1, 0))}) and None, place=place)
+    def appends(story: Story) -> None:
+        story.append({1: fixes_of((1, 0))})
+
+    story = recorded(tmp_path.resolve(), appends, place=place)
     cut_and_judge(story, range(len(story.journal) + 1), (Luck.NOTHING, Luck.CHANCE), room, place)
 
 

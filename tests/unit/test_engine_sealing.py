@@ -206,7 +206,9 @@ def test_sealing_is_due_by_length_or_by_age():
     assert not rule.is_seal_due(1, NOON_MS - 60_000, NOON_MS), "a short end waits for more"
     assert rule.is_seal_due(1, NOON_MS - 24 * 60_000, NOON_MS)
     assert Rule(seal_rows=1_000_000, seal_after_s=60).is_seal_due(100_000, NOON_MS - 60_000, NOON_MS)
-    assert rule.is_seal_due(1, NOON_MS + 400 * DAY_MS, NOON_MS), "what came under a clock that was ahead waits too long"
+    assert rule.is_seal_due(1, NOON_MS + 400 * DAY_MS, NOON_MS), (
+        "what came under a clock that was ahead waits too long"
+    )
 
 
 def test_keeping_house_seals_only_what_is_due(house: House):
@@ -426,3 +428,17 @@ def test_fixes_of_many_orgs_and_commits_seal_exactly(house: House):
     while house.seal(max_rows=333):
         pass
     assert {org: house.feed(org=OrgId(org)) for org in (1, 2, 3)} == before
+
+
+def test_the_newest_day_can_be_opened_when_the_disk_has_no_room_left_for_files_beside_it(house: House):
+    days_of_fixes(house, 2)
+    beside = sorted(path.name for path in (house.directory / "sealed").iterdir() if path.suffix != ".db")
+    house.days.close()
+    house.log.close()
+    assert sorted(path.name for path in (house.directory / "sealed").iterdir() if path.suffix != ".db") == beside
+    assert beside == ["2027-01-16.db-shm", "2027-01-16.db-wal"]
+    house.engine.drop("2027-01-16")
+    house.engine.close()
+    house.open()
+    assert house.engine._sealed._newest is not None
+    assert house.engine._sealed._newest.path.stem == "2027-01-15"

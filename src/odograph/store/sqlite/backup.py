@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import apsw
 
-from odograph.errors import Corrupt, invalid, unavailable
+from odograph.errors import Corrupt, conflict, invalid, unavailable
 from odograph.store.sqlite.database import (
     FILE_NAME,
     SEALED_NAME,
@@ -19,33 +21,42 @@ from odograph.store.sqlite.database import (
     read_state,
     write_state,
 )
-from odograph.store.sqlite.dayfile import NewerFormat, naming
+from odograph.store.sqlite.dayfile import PRIVATE, NewerFormat, copy_database, naming
 from odograph.store.sqlite.engine import forget_day
 from odograph.store.sqlite.log import LogReader
 from odograph.store.sqlite.sealed import DayFiles, sync_directory, sync_path
+from odograph.store.sqlite.wire import LOCK_NAME
 
 BESIDE: Final = ("server.key",)  # files of the data directory that are not the store's, but belong to the install
 
 
 def back_up(directory: Path, to: Path) -> int:
-    """Copy everything into `to`, a new or empty directory; returns the bytes copied. INVALID: it is not empty.
+    """Copy everything into `to`, a new or empty directory; returns the bytes copied.
 
-    The database is one consistent state; a day file may already hold more, which a reader of the copy does
-    not see and the sealer throws away. The database is named last: a copy without it is not whole.
+    It asks nobody: SQLite gives one consistent state of the database to whoever may read its file; a day file may
+    already hold more, which a reader of the copy does not see and the sealer throws away. The database is named
+    last: a copy without it is not whole. INVALID: `directory` holds nothing, or `to` is not empty. UNAVAILABLE:
+    something can't be read or written, or a later version wrote it.
     """
+    with _saying_what_fails():
+        if not (directory / FILE_NAME).exists():
+            raise invalid(f"There is nothing to back up: {directory} has no {FILE_NAME}.")
+        return _copy(directory, to, is_backup=False)
+
+
+def _copy(directory: Path, to: Path, *, is_backup: bool) -> int:
     _make_empty(to)
     reader = LogReader(directory)
     part = to / f"{FILE_NAME}.part"
     try:
         with reader.snapshot() as snapshot, naming(part):
-            _copy_database(snapshot.connection, part)
+            copy_database(snapshot.connection, part)
     finally:
         reader.close()
-    _copy_days(directory, to, part)
+    _copy_days(DayFiles(directory / SEALED_NAME, are_at_rest=is_backup), to, part)
     for name in BESIDE:
         if (directory / name).exists():
-            shutil.copy2(directory / name, to / name)
-            _sync(to / name)
+            _write(to / name, (directory / name).read_bytes())
     _name(part)
     return sum(path.stat().st_size for path in to.rglob("*") if path.is_file())
 
@@ -54,27 +65,52 @@ def restore(source: Path, to: Path) -> int:
     """Make a data directory of a backup after checking all of it; returns the fixes in it.
 
     It gets a new epoch, so that cursors from before, which may be ahead of it, are refused. INVALID: `source`
-    is no backup or `to` not empty. UNAVAILABLE: it was made by a later version. Corrupt names what is damaged.
+    is no backup or `to` not empty. CONFLICT: `source` is the data directory of a running server. UNAVAILABLE:
+    something can't be read or written, or a later version wrote it. Corrupt names what is damaged.
     """
-    if not (source / FILE_NAME).exists():
-        raise invalid(f"{source} is not a backup: it has no {FILE_NAME}.")
-    try:
+    with _saying_what_fails():
+        if not (source / FILE_NAME).exists():
+            raise invalid(f"{source} is not a backup: it has no {FILE_NAME}.")
+        _check_is_at_rest(source)
         _check(source)
+        _copy(source, to, is_backup=True)
+        connection = open_for_writing(to)
+        try:
+            with naming(to / FILE_NAME), connection:
+                write_state(connection, read_state(connection)[0], new_epoch())
+            reader = LogReader(to)
+            try:
+                return int(reader.status().head)
+            finally:
+                reader.close()
+        finally:
+            connection.close()  # last, so that SQLite leaves one file behind
+
+
+@contextmanager
+def _saying_what_fails() -> Iterator[None]:
+    """Whoever asked for it can mend a path, a permission or a full disk, once told which."""
+    try:
+        yield
     except NewerFormat as error:
         raise unavailable(str(error)) from error
-    back_up(source, to)
-    part = to / FILE_NAME
-    connection = open_for_writing(to)
+    except OSError as error:
+        where = error.filename2 or error.filename or "A file"
+        raise unavailable(f"{where}: {error.strerror or error}.") from error
+
+
+def _check_is_at_rest(source: Path) -> None:
+    """Its files are read as what does not change; a backup has no lock, a data directory keeps its own."""
     try:
-        with naming(part), connection:
-            write_state(connection, read_state(connection)[0], new_epoch())
-    finally:
-        connection.close()
-    reader = LogReader(to)
+        handle = os.open(source / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
     try:
-        return int(reader.status().head)
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise conflict(f"A server runs on {source}: make a backup first, with odograph backup.") from None
     finally:
-        reader.close()
+        os.close(handle)
 
 
 def _check(source: Path) -> None:
@@ -88,7 +124,7 @@ def _check(source: Path) -> None:
         connection.close()
     if answer != "ok":
         raise Corrupt(f"{source / FILE_NAME}: {answer}")
-    files = DayFiles(source / SEALED_NAME)
+    files = DayFiles(source / SEALED_NAME, are_at_rest=True)
     missing = sorted(set(days) - set(files.days()))
     if missing:
         raise Corrupt(f"{source / SEALED_NAME}: {missing[0]}.db is missing")
@@ -97,21 +133,9 @@ def _check(source: Path) -> None:
     files.close()
 
 
-def _copy_database(source: apsw.Connection, target: Path) -> None:
-    copy = apsw.Connection(str(target))
-    try:
-        copy.pragma("synchronous", "FULL")
-        with copy.backup("main", source, "main") as backup:
-            backup.step(-1)
-        copy.pragma("journal_mode", "DELETE")  # so that it is one file until it is opened for use
-    finally:
-        copy.close()
-
-
-def _copy_days(directory: Path, to: Path, database: Path) -> None:
+def _copy_days(files: DayFiles, to: Path, database: Path) -> None:
     """Every day that the copied database knows; those that retention has unlinked meanwhile are forgotten."""
-    (to / SEALED_NAME).mkdir()
-    files = DayFiles(directory / SEALED_NAME)
+    (to / SEALED_NAME).mkdir(mode=0o700)
     copy = apsw.Connection(str(database))
     try:
         for (day,) in copy.execute("SELECT day FROM day ORDER BY day").fetchall():
@@ -130,8 +154,14 @@ def _make_empty(to: Path) -> None:
         raise invalid(f"{to} is not empty.")
 
 
+def _write(path: Path, data: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _name(part: Path) -> None:
-    part.chmod(0o600)
     _sync(part)
     part.rename(part.with_name(FILE_NAME))
     sync_path(part.parent)

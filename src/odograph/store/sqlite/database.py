@@ -17,7 +17,7 @@ import numpy.typing as npt
 from odograph.errors import Corrupt, unavailable
 from odograph.model.fixes import FIX_SIZE, Fixes, fixes_from_bytes
 from odograph.model.ids import Seq
-from odograph.store.sqlite.dayfile import NewerFormat, naming
+from odograph.store.sqlite.dayfile import PRIVATE, NewerFormat, naming
 from odograph.store.sqlite.ledger import make_ledger
 from odograph.store.sqlite.lived import make_lived
 from odograph.store.sqlite.sealed import sync_path
@@ -86,12 +86,15 @@ def open_for_writing(directory: Path, vfs: str = "") -> apsw.Connection:
     cache only, which the checkpoint makes durable first.
     """
     _check_sqlite()
-    (directory / SEALED_NAME).mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (directory / SEALED_NAME).mkdir(exist_ok=True, mode=0o700)
     path = directory / FILE_NAME
     with naming(path):
         connection = apsw.Connection(str(path), vfs=vfs or None)
         try:
             is_ready = _is_ready(path, connection)
+            if not is_ready:
+                path.chmod(PRIVATE)
             connection.set_busy_timeout(WAIT_MS)
             connection.pragma("synchronous", "FULL")
             connection.pragma("journal_mode", "WAL")

@@ -4,10 +4,15 @@ Journal: WAL. The sealer's transactions are long (they compress as they go) and 
 before somebody's receipt, so neither may wait for the other, which a rollback journal would ask of both.
 The price is each page written twice, some 8 bytes a fix. After every run the sealer copies the WAL back
 and cuts it to nothing as soon as no reader is in its way; readers never do.
+
+A file at rest is read as what never changes: without locks, and without the files that SQLite keeps beside one in
+WAL mode, which a full disk or a read-only one has no room for. That is each but the newest of a directory, for the
+sealer makes a file only when nothing is left in the WALs of those before it; and all of a backup.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import zlib
@@ -15,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, cast
+from urllib.parse import quote
 
 import apsw
 import numpy as np
@@ -29,6 +35,7 @@ APPLICATION_ID: Final = 0x4F446179  # "ODay"
 FORMAT: Final = 1
 WAIT_MS: Final = 10_000  # only a recovery after a crash, or a checkpoint's last step, makes anybody wait
 CHECKPOINT_WAIT_MS: Final = 50  # for readers to leave the WAL; whatever stays is copied after the next run
+PRIVATE: Final = 0o600  # where people were, whatever the umask of who writes it
 READER_CACHE_KIB: Final = 256  # the kernel caches the file; many days are open at once
 
 SCHEMA: Final = f"""
@@ -155,6 +162,11 @@ class DayReader:
             ).fetchone()
         return None if row is None else OrgRun(*row)
 
+    def last_run(self) -> int:
+        """The last seq of the last run in the file, 0 when there is none."""
+        with naming(self.path):
+            return _last_run(self._connection)
+
     def opened(self, chunk: Chunk) -> tuple[Fixes, Seqs]:
         """The chunk's fixes, by time, and their seqs, its checksum compared. Needs no lock."""
         place = f"{self.path}: chunk {chunk.id}"
@@ -186,10 +198,8 @@ class DayReader:
 
     def copy_to(self, target: Path) -> None:
         """Write a durable copy of the file as it is now; runs may be added meanwhile."""
-        with naming(self.path), _closing(apsw.Connection(str(target))) as copy:
-            copy.pragma("synchronous", "FULL")
-            with copy.backup("main", self._connection, "main") as backup:
-                backup.step(-1)
+        with naming(self.path):
+            copy_database(self._connection, target)
 
     def close(self) -> None:
         """Let go of the file once its user is done; again is fine."""
@@ -261,17 +271,19 @@ class DayWriter:
         """Add what readers of the org find its chunks by."""
         self._connection.execute("INSERT INTO org_run VALUES (?, ?, ?, ?, ?, ?, ?, ?)", run)
 
-    def last_run(self) -> int:
-        """The last seq of the last run in the file, 0 when there is none."""
+    def settle(self) -> None:
+        """Leave nothing in the WAL. UNAVAILABLE: a reader is in the way, or the disk is full."""
         with naming(self.path):
-            return int(self._connection.execute("SELECT run FROM pack ORDER BY id DESC LIMIT 1").get or 0)
+            is_blocked, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+            if is_blocked:
+                raise apsw.BusyError("a reader is in the way")
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
 
     def _discard(self, after: Seq) -> None:
-        if self.last_run() > after:
+        if _last_run(self._connection) > after:
             first = self._connection.execute("SELECT min(chunk0) FROM org_run WHERE run > ?", (after,)).get
             pack = self._connection.execute("SELECT pack FROM chunk WHERE id = ?", (first,)).get
             self._connection.execute("DELETE FROM pack WHERE id >= ?", (pack,))
@@ -287,13 +299,24 @@ class DayWriter:
         self._connection.set_busy_timeout(WAIT_MS)
 
 
-def open_reader(path: Path, vfs: str) -> DayReader | None:
-    """A connection that only reads; None when there is no such file, or nothing in it yet."""
+def is_settled(path: Path) -> bool:
+    """Whether nothing of the file lies in a file beside it."""
+    return not any(_size_of(path.with_name(path.name + suffix)) for suffix in ("-wal", "-journal"))
+
+
+def open_reader(path: Path, vfs: str, *, is_at_rest: bool = False) -> DayReader | None:
+    """A connection that only reads; None when there is no such file, or nothing in it yet.
+
+    `is_at_rest`: nobody writes to the file, even if it is the newest.
+    """
     if not path.exists():
         return None
     with naming(path):
+        name, flags = str(path), apsw.SQLITE_OPEN_READWRITE
+        if (is_at_rest or not _is_newest(path)) and is_settled(path):
+            name, flags = f"file:{quote(name)}?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         try:
-            connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
+            connection = apsw.Connection(name, flags=flags, vfs=vfs or None)
         except apsw.CantOpenError:
             if path.exists():
                 raise
@@ -316,6 +339,8 @@ def open_writer(path: Path, vfs: str) -> DayWriter:
     with naming(path), _closing(connection, only_on_error=True):
         connection.set_busy_timeout(WAIT_MS)
         is_ready = _is_ready(path, connection)
+        if not is_ready:
+            path.chmod(PRIVATE)
         connection.pragma("synchronous", "FULL")
         connection.pragma("page_size", 4096)
         connection.pragma("journal_mode", "WAL")
@@ -324,6 +349,19 @@ def open_writer(path: Path, vfs: str) -> DayWriter:
             with connection:
                 connection.execute(SCHEMA)
         return DayWriter(path, connection)
+
+
+def copy_database(source: apsw.Connection, target: Path) -> None:
+    """Write what the connection reads to a new file, durably, for its owner alone, to be read without any other."""
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
+    with _closing(apsw.Connection(str(target))) as copy:
+        copy.pragma("synchronous", "FULL")
+        try:
+            with copy.backup("main", source, "main") as backup:
+                backup.step(-1)
+        except apsw.FullError as error:  # SQLite has no words of its own for it here
+            raise unavailable(f"{target}: no room left on the disk.") from error
+        copy.pragma("journal_mode", "DELETE")
 
 
 @contextmanager
@@ -347,6 +385,23 @@ def _closing(connection: apsw.Connection, *, only_on_error: bool = False) -> Ite
     finally:
         if not (done and only_on_error):
             connection.close()
+
+
+def _is_newest(path: Path) -> bool:
+    """Whether no file of the directory is of a later day."""
+    with os.scandir(path.parent) as entries:
+        return not any(entry.name.endswith(".db") and entry.name[:-3] > path.stem for entry in entries)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _last_run(connection: apsw.Connection) -> int:
+    return int(connection.execute("SELECT run FROM pack ORDER BY id DESC LIMIT 1").get or 0)
 
 
 def _is_ready(path: Path, connection: apsw.Connection) -> bool:

@@ -219,6 +219,7 @@ class Engine:
         self.sealed_through, self.lived_ms = last, lived_ms
         self.oldest_unsealed_ms = self._find_oldest()
         self._dedupe.sealed(last)
+        self._sealed.keep_open(day)
         self._trimmed = False
 
     def trim(self) -> bool:
@@ -279,13 +280,14 @@ class Engine:
             self._dedupe.load(fixes_from_bytes(b"".join(waiting)), self.head)
         self.oldest_unsealed_ms = self._find_oldest()
         self._load_lived()
+        self._sealed.keep_open(max(self._arrivals(), default=""))
 
     def _load_lived(self) -> None:
         """Of a directory that never saved it: what came in last is what it has lived to see."""
-        saved_ms = read_lived(self._connection)
+        saved_ms, arrivals = read_lived(self._connection), self._arrivals()
         if saved_ms is not None:
             self._lived.at_ms = self.lived_ms = saved_ms
-        elif arrivals := self._arrivals():
+        elif arrivals:
             self._lived.at_ms = min(self._lived.at_ms, max(arrivals.values()))
 
     def _lived_until_now(self) -> int:

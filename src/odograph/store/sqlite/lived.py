@@ -1,8 +1,8 @@
-"""How late it is as far as deleting goes: what a wrong clock deletes can't be had back, so none is believed at once.
+"""How late it is as far as deleting goes: no clock is believed at once, for what a wrong one deletes is gone.
 
 Lived time goes towards what the clock says, never back, and at most twice as fast as time passes while the writer
-runs: a clock that is a year ahead for an hour costs an hour, one that was right all along is followed exactly, and
-after a standstill lived time catches up within as long as the standstill took. It is kept in a table of one row,
+runs: of a clock that is a year ahead for an hour it is an hour ahead at the end, one that is right is followed
+exactly, and after a standstill lived time catches up within as long as that took. It is kept in a table of one row,
 made at opening where it is not there, without a new format: an older version never looks at it.
 """
 

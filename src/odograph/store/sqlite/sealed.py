@@ -23,7 +23,7 @@ from odograph.model.fixes import FIX_DTYPE, Fixes, empty_fixes
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import Block, Newest
 from odograph.store.sqlite.chunks import Seqs
-from odograph.store.sqlite.dayfile import DayReader, DayWriter, open_reader, open_writer
+from odograph.store.sqlite.dayfile import DayReader, DayWriter, is_settled, open_reader, open_writer
 from odograph.store.sqlite.opened import DAY, ID, T0, T1, Opened, OpenedDays
 from odograph.store.sqlite.runs import AddedOrg, OrgPart, Span, add_org, joined
 
@@ -78,11 +78,20 @@ class DayFiles:
     """All day files of a directory. Raises Corrupt naming the file, NewerFormat, Refusal(UNAVAILABLE).
 
     `chunk_cache_bytes` bounds the opened chunks that are remembered: who looks up old times at random, as the
-    dedupe of a shuffled replay does, is as fast as these hold what it asks for.
+    dedupe of a shuffled replay does, is as fast as these hold what it asks for. `are_at_rest`: nobody writes to
+    any of them, so `verify` and `copy_to` leave no trace even of the newest.
     """
 
-    def __init__(self, directory: Path, vfs: str = "", *, chunk_cache_bytes: int = CHUNK_CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        vfs: str = "",
+        *,
+        chunk_cache_bytes: int = CHUNK_CACHE_BYTES,
+        are_at_rest: bool = False,
+    ) -> None:
         self._directory = directory
+        self._are_at_rest = are_at_rest
         self._vfs = vfs
         self._opened = OpenedDays(directory, vfs, chunk_cache_bytes)
         self._writer: tuple[str, DayWriter] | None = None
@@ -117,13 +126,13 @@ class DayFiles:
         """Take out what a crashed attempt left behind `after`, in whichever of the newest files it lies."""
         with self._writer_lock:
             for day in reversed(self.days()):
-                with self._writing(day) as writer:
-                    last_run = writer.last_run()
-                    if last_run > after:
-                        with writer.run(after):
-                            self.forget(day)
-                    elif last_run:
-                        return
+                with self._alone(day) as reader:
+                    last_run = 0 if reader is None else reader.last_run()
+                if last_run > after:
+                    with self._writing(day) as writer, writer.run(after):
+                        self.forget(day)
+                elif last_run:
+                    return
 
     def drop(self, day: str) -> None:
         """Unlink the day's file for good. Dropping what is not there, or half of it, is fine."""
@@ -275,7 +284,7 @@ class DayFiles:
     @contextmanager
     def _alone(self, day: str) -> Iterator[DayReader | None]:
         """A connection of one's own, for what takes long."""
-        reader = open_reader(self._path(day), self._vfs)
+        reader = open_reader(self._path(day), self._vfs, is_at_rest=self._are_at_rest)
         try:
             yield reader
         finally:
@@ -287,7 +296,9 @@ class DayFiles:
         """The connection that adds to the day's file; let go of when anything fails."""
         if self._writer is None or self._writer[0] != day:
             self._close_writer()
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self._path(day).exists():
+                self._settle_all()
             self._writer = (day, open_writer(self._path(day), self._vfs))
             # Even when the file is not new: whoever made it may have died before this line.
             sync_directory(self._directory)
@@ -297,6 +308,22 @@ class DayFiles:
         except BaseException:
             self._close_writer()
             raise
+
+    def _settle_all(self) -> None:
+        """Before a file is made: those that are there are at rest from then on, and need nothing beside them.
+
+        Whoever has one open since it was the newest goes on with what is unlinked, and never meets a writer again.
+        """
+        for day in self.days():
+            path = self._path(day)
+            if not is_settled(path):
+                writer = open_writer(path, self._vfs)
+                try:
+                    writer.settle()
+                finally:
+                    writer.close()
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
 
     def _close_writer(self) -> None:
         if self._writer is not None:
