@@ -55,7 +55,9 @@ class Settings:
     stretch_mb: int = _setting(32, "Memory for the newest stretch of the log: about 900,000 fixes.", "MB")
     retention_days: int = _setting(0, "Days to keep fixes after their arrival; 0 keeps them for ever.", "days")
     seal_rows: int = _setting(2_000_000, "Seal as soon as so many fixes are unsealed.", "fixes")
-    seal_after_s: int = _setting(3600, "Seal fixes at the latest so long after they arrived.", "s")
+    seal_after_s: int = _setting(
+        3600, "Seal fixes so long after they arrived; while they are fewer than 100,000, 24 times as long.", "s"
+    )
     oldest_fix_days: int = _setting(0, "Refuse fixes measured longer ago than this; 0 takes any age.", "days")
     street_tiles: str = _setting(
         "",
