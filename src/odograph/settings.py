@@ -63,7 +63,9 @@ class Settings:
         "28,000 a MB of stretch_mb stay there.",
         "fixes",
     )
-    seal_after_s: int = _setting(3600, "Seal fixes at the latest so long after they arrived.", "s")
+    seal_after_s: int = _setting(
+        3600, "Seal fixes so long after they arrived; while they are fewer than 100,000, 24 times as long.", "s"
+    )
     oldest_fix_days: int = _setting(0, "Refuse fixes measured longer ago than this; 0 takes any age.", "days")
     street_tiles: str = _setting(
         "",

@@ -19,7 +19,6 @@ from odograph.errors import Corrupt, Kind, Refusal
 from odograph.model.fixes import FIX_DTYPE, MARK_JUMP, MARK_ZERO_ISLAND
 from odograph.model.ids import AssetId, OrgId, RecordId, Seq
 from odograph.store.base import INSTALL, Change, LedgerEntry, OrgFixes, Outcome, Store
-from odograph.store.sqlite.backup import restore
 from tests.support.stores import (
     BASE_MS,
     HEAD,
@@ -133,15 +132,6 @@ async def test_a_ledger_is_read_by_share_and_half_open_span_up_to_its_limit(stor
     assert await ledger(store, limit=2) == [entry(3), entry(4)]
     assert await ledger(store, org=OTHER) == [entry(4, org=OTHER)]
     assert await ledger(store, org=OTHER, share=2) == []
-
-
-async def test_a_backup_holds_the_ledger(place: Place, tmp_path: Path) -> None:
-    async with place.opened() as store:
-        await store.note([entry(1)])
-        await store.backup(str(tmp_path / "copy"))
-    restore(tmp_path / "copy", tmp_path / "new")
-    async with Place(place.engine, tmp_path / "new").opened() as store:
-        assert await ledger(store) == [entry(1)]
 
 
 # -- ordered
@@ -516,66 +506,6 @@ async def test_a_conflict_does_not_touch_those_who_share_the_commit(store: Store
     )
     assert [type(answer) for answer in answers] == [list, Refusal, list, list]
     assert (await store.status()).head == 20
-
-
-# -- backup and restore
-
-
-async def test_a_backup_taken_while_others_write_is_a_consistent_past(place: Place, tmp_path: Path) -> None:
-    stop = asyncio.Event()
-
-    async def write(store: Store) -> None:
-        start = 1000
-        while not stop.is_set():
-            await append(store, make_track(2, 10, start_ms=start * 100_000))
-            start += 1
-
-    async with place.opened() as store:
-        await store.write([org_record("a")])
-        await append(store, make_track(1, 500))
-        await place.seal()
-        await append(store, make_track(1, 500, start_ms=9_000_000))
-        writing = asyncio.create_task(write(store))
-        assert await store.backup(str(tmp_path / "copy")) > 0
-        stop.set()
-        await writing
-        await place.seal()
-        epoch = (await store.status()).epoch
-        everything = as_rows((await read_feed(store, limit=1000))[0])
-    await asyncio.to_thread(restore, tmp_path / "copy", tmp_path / "restored")
-    async with Place(place.engine, tmp_path / "restored").opened() as restored:
-        fixes, seqs = await read_feed(restored, limit=1000)
-        assert len(fixes) >= 1000
-        assert as_rows(fixes) == everything[: len(fixes)]
-        assert seqs == list(range(1, len(fixes) + 1))
-        assert (await restored.status()).epoch != epoch
-        assert await append(restored, make_track(1, 500)) == [[KNOWN] * 500]
-        async with watching(restored) as watcher:
-            assert list(watcher.records.values()) == [b"{}"]
-
-
-async def test_backup_and_restore_refuse_a_directory_in_use(place: Place, tmp_path: Path) -> None:
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "file").touch()
-    async with place.opened() as store:
-        with pytest.raises(Refusal, match="not empty"):
-            await store.backup(str(tmp_path / "full"))
-        await store.backup(str(tmp_path / "copy"))
-    with pytest.raises(Refusal, match="not empty"):
-        restore(tmp_path / "copy", tmp_path / "full")
-    with pytest.raises(Refusal, match="not a backup"):
-        restore(tmp_path / "full", tmp_path / "new")
-
-
-async def test_restore_names_what_is_damaged(place: Place, tmp_path: Path) -> None:
-    async with place.opened() as store:
-        await append(store, make_track(1, 5000))
-        await place.seal()
-        await store.backup(str(tmp_path / "copy"))
-    (day,) = (tmp_path / "copy" / "sealed").glob("*.db")
-    flip_a_bit(day)
-    with pytest.raises(Corrupt, match=day.name):
-        restore(tmp_path / "copy", tmp_path / "new")
 
 
 # -- refused and found

@@ -150,7 +150,7 @@ def test_a_sealer_that_fails_is_started_again_ever_later(tmp_path: Path, monkeyp
     clock = SetClock()
     housekeeping = Housekeeping(tmp_path, Rule(seal_rows=1000), clock)
     for _ in range(3 * 3600):
-        housekeeping.look(unsealed_rows=5000, oldest_unsealed_ms=0, oldest_day_ms=None)
+        housekeeping.look(unsealed_rows=5000, oldest_unsealed_ms=0, oldest_day_ms=None, lived_ms=0)
         clock.at_ms += 1000
     waits = [later - earlier for earlier, later in pairwise(started)]
     assert waits[0] == pytest.approx(RETRY_S, abs=2)

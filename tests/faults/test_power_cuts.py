@@ -33,10 +33,12 @@ class Recorded(NamedTuple):
     deeds: Sequence[Deed]
 
 
-def recorded(root: Path, tell: Callable[[Story], None], engine: Callable[..., Engine] = Engine) -> Recorded:
+def recorded(
+    root: Path, tell: Callable[[Story], None], engine: Callable[..., Engine] = Engine, place: str = "data"
+) -> Recorded:
     """Do it, watched."""
     with WatchedDisk(root) as disk:
-        story = Story(root / "data", disk.vfs, lambda: len(disk.journal), engine)
+        story = Story(root / place, disk.vfs, lambda: len(disk.journal), engine)
         with closing(story):
             tell(story)
     return Recorded(root, disk.journal, story.deeds)
@@ -101,7 +103,9 @@ def _change(record: RecordId | None, body: bytes | None, *keys: str) -> Change:
     return Change(OrgId(1), "vehicle", record, body, keys)
 
 
-def cut_and_judge(story: Recorded, cuts: Sequence[int], lucks: Sequence[Luck], room: Path) -> None:
+def cut_and_judge(
+    story: Recorded, cuts: Sequence[int], lucks: Sequence[Luck], room: Path, place: str = "data"
+) -> None:
     """At each of the places (ascending): what is left is right."""
     disk, at = Disk(story.root), 0
     for cut in cuts:
@@ -111,7 +115,7 @@ def cut_and_judge(story: Recorded, cuts: Sequence[int], lucks: Sequence[Luck], r
             image = room / f"{cut}-{luck.value}"
             image.mkdir()
             disk.after_cut(image, luck, seed=cut)
-            judge(image / "data", story.deeds, cut)
+            judge(image / place, story.deeds, cut)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +140,17 @@ def test_a_cut_at_any_operation_loses_nothing_that_was_answered(
 ) -> None:
     cuts = range(chunk, len(small_run.journal) + 1, CHUNKS)
     cut_and_judge(small_run, cuts, (Luck.NOTHING, Luck.CHANCE), room)
+
+
+@pytest.mark.parametrize("place", ["new/data", "new/newer/newest/data"])
+def test_a_data_directory_is_durable_with_its_first_fix_however_many_directories_were_made_for_it(
+    place: str, tmp_path: Path, room: Path
+) -> None:
+    def appends(story: Story) -> None:
+        story.append({1: fixes_of((1, 0))})
+
+    story = recorded(tmp_path.resolve(), appends, place=place)
+    cut_and_judge(story, range(len(story.journal) + 1), (Luck.NOTHING, Luck.CHANCE), room, place)
 
 
 @pytest.mark.parametrize("chunk", range(LARGE_CHUNKS))

@@ -33,13 +33,15 @@ PATIENCE = 12  # turns that a kill waits for somebody whom it hurts
 
 
 class Calendar:
-    """A clock that goes on by some hours whenever it is looked at, so that there is more than one day file."""
+    """A clock that goes on by some hours with each commit, so that there is more than one day file."""
 
     def __init__(self) -> None:
         self.time_ms = 1_700_000_000_000
 
-    def now_ms(self) -> int:
+    def go_on(self) -> None:
         self.time_ms += HOURS_A_COMMIT * 3_600_000
+
+    def now_ms(self) -> int:
         return self.time_ms
 
     def steady_s(self) -> float:
@@ -112,6 +114,7 @@ class EngineLink:
                 future.set_result((wire.Written(request.request, answer), b""))
 
     def _carry_out(self, appends, writes):
+        self.machine.calendar.go_on()
         parts: list[Sequence[OrgFixes]] = [wire.parts_of(request.parts, body) for request, body, _ in appends]
         return self.engine.commit(parts, [request.changes for request, _, _ in writes])
 

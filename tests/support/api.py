@@ -81,7 +81,6 @@ class DirectStore:
         self.engine = Engine(directory, clock)
         self._directory = directory
         self._live = live
-        self.backed_up_to = ""
 
     async def append(self, batch: Sequence[OrgFixes]) -> Sequence[npt.NDArray[np.uint8]]:
         done = self.engine.commit([batch])
@@ -117,10 +116,6 @@ class DirectStore:
 
     async def status(self) -> StoreStatus:
         return StoreStatus(self.engine.head, Seq(0), self.engine.rev, "epoch", 0)
-
-    async def backup(self, to: str) -> int:
-        self.backed_up_to = to
-        return 4096
 
 
 def _unless_refused(answer: list[T] | Refusal) -> list[T]:

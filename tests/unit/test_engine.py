@@ -28,9 +28,10 @@ class SetClock:
 
     def __init__(self) -> None:
         self.at_ms = 1_800_000_000_000
+        self.ahead_ms = 0  # of the time that passes, at_ms
 
     def now_ms(self) -> int:
-        return self.at_ms
+        return self.at_ms + self.ahead_ms
 
     def steady_s(self) -> float:
         return self.at_ms / 1000

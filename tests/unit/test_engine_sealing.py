@@ -12,8 +12,8 @@ import pytest
 
 from odograph.errors import Corrupt, Kind, Refusal, unavailable
 from odograph.model.fixes import Fixes
-from odograph.model.ids import AssetId, OrgId, Seq
-from odograph.store.base import OrgFixes, Outcome
+from odograph.model.ids import AssetId, OrgId, RecordId, Seq
+from odograph.store.base import LedgerEntry, OrgFixes, Outcome
 from odograph.store.sqlite import engine as engine_module
 from odograph.store.sqlite.dayfile import DayReader
 from odograph.store.sqlite.engine import Engine
@@ -21,7 +21,7 @@ from odograph.store.sqlite.housekeeping import DAY_MS, Rule
 from odograph.store.sqlite.log import LogReader
 from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.sealed import DayFiles
-from odograph.store.sqlite.sealer import drop_old, keep_house, seal_once
+from odograph.store.sqlite.sealer import day_after, drop_old, keep_house, seal_once
 from tests.support.stores import BASE_MS, HEAD, ORG, as_rows, make_fixes, make_track
 from tests.unit.test_engine import SetClock
 
@@ -100,7 +100,24 @@ def test_days_follow_each_other_when_the_clock_is_set_back(house: House):
             pass
         house.clock.at_ms += step
     assert house.feed()[1] == list(range(1, 21))
-    assert house.known_days() == ["2027-01-15", "2027-01-16"]
+    assert house.known_days() == ["2027-01-15", "2027-01-16", "2027-01-16.2027-01-13", "2027-01-16.2027-01-15"]
+
+
+def test_names_of_days_sort_in_the_order_in_which_they_follow_each_other_whatever_the_clock_says():
+    random, names = np.random.default_rng(2), [""]
+    for _ in range(2000):
+        at_ms = NOON_MS + int(random.integers(-6, 6)) * DAY_MS // 2
+        names.append(day_after(names[-1], at_ms))
+    assert names == sorted(names)
+    assert max(map(len, names)) < 200
+
+
+def test_a_clock_that_is_a_little_behind_at_midnight_makes_no_file():
+    midnight_ms = NOON_MS + DAY_MS // 2
+    assert day_after("2027-01-16", midnight_ms - 1) == "2027-01-16"
+    assert day_after("2027-01-16", midnight_ms - DAY_MS - 1) == "2027-01-16.2027-01-14"
+    assert day_after("2027-01-16.2027-01-14", midnight_ms - DAY_MS) == "2027-01-16.2027-01-15"
+    assert day_after("2027-01-16.2027-01-15", midnight_ms + DAY_MS) == "2027-01-17"
 
 
 def test_what_is_sealed_is_deleted_from_the_log_some_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch):
@@ -190,6 +207,9 @@ def test_sealing_is_due_by_length_or_by_age():
     assert not rule.is_seal_due(1, NOON_MS - 60_000, NOON_MS), "a short end waits for more"
     assert rule.is_seal_due(1, NOON_MS - 24 * 60_000, NOON_MS)
     assert Rule(seal_rows=1_000_000, seal_after_s=60).is_seal_due(100_000, NOON_MS - 60_000, NOON_MS)
+    assert rule.is_seal_due(1, NOON_MS + 400 * DAY_MS, NOON_MS), (
+        "what came under a clock that was ahead waits too long"
+    )
 
 
 def test_keeping_house_seals_only_what_is_due(house: House):
@@ -280,12 +300,21 @@ def test_what_is_sealed_later_the_same_day_is_found_too(house: House):
 # -- retention
 
 
-def days_of_fixes(house: House, days: int) -> None:
-    for day in range(days):
+def days_of_fixes(house: House, days: int, first: int = 0) -> None:
+    for day in range(first, first + days):
         house.append(make_track(1, 10, start_ms=day * DAY_MS), make_track(2, 1, start_ms=day * DAY_MS))
         while house.seal():
             pass
         house.clock.at_ms += DAY_MS
+    house.engine.pass_time()
+
+
+def keep(house: House) -> list[str]:
+    """What the writer and the sealer do while nobody sends; which days are left."""
+    house.engine.pass_time()
+    keep_house(house.log, house.days, house.engine, Rule(seal_rows=1, retention_days=31), house.clock)
+    assert house.days.days() == house.known_days()
+    return house.known_days()
 
 
 def test_what_came_too_long_ago_is_dropped_and_readers_are_told(house: House):
@@ -329,6 +358,103 @@ def test_a_file_that_nobody_knows_is_cleared_away(house: House):
     assert house.days.days() == house.known_days()
 
 
+@pytest.mark.parametrize("hours", [0, 1, 30])
+def test_a_clock_that_is_a_year_ahead_for_a_while_drops_no_more_than_that_while_explains(house: House, hours: int):
+    days_of_fixes(house, 40)
+    before = keep(house)
+    house.clock.ahead_ms = 365 * DAY_MS
+    house.append(make_track(1, 10, start_ms=50 * DAY_MS))
+    for _ in range(hours):
+        house.clock.at_ms += 3_600_000
+        keep(house)
+    assert [day for day in keep(house) if day in before] == before[-(-2 * hours // 24) :]
+    house.clock.ahead_ms = 0
+    left = keep(house)
+    house.close()
+    house.open()
+    assert keep(house) == left
+
+
+def test_what_came_while_the_clock_was_a_year_ahead_swallows_nothing_and_goes_when_it_is_old(house: House):
+    days_of_fixes(house, 3)
+    house.clock.ahead_ms = 365 * DAY_MS
+    house.append(make_track(1, 10, start_ms=30 * DAY_MS))
+    keep(house)
+    house.clock.ahead_ms = 0
+    days_of_fixes(house, 3, first=40)
+    assert keep(house) == [
+        "2027-01-15",
+        "2027-01-16",
+        "2027-01-17",
+        "2028-01-18",
+        "2028-01-18.2027-01-18",
+        "2028-01-18.2027-01-19",
+        "2028-01-18.2027-01-20",
+    ]
+    house.clock.at_ms += 29 * DAY_MS
+    assert keep(house) == ["2028-01-18.2027-01-19", "2028-01-18.2027-01-20"]
+    house.clock.at_ms += 3 * DAY_MS
+    assert keep(house) == []
+
+
+def test_a_clock_that_goes_back_to_1970_makes_nothing_look_old_once_it_is_right(house: House):
+    days_of_fixes(house, 5)
+    house.clock.ahead_ms = -house.clock.at_ms
+    house.append(make_track(1, 10, start_ms=30 * DAY_MS))
+    house.clock.at_ms += DAY_MS
+    keep(house)
+    house.clock.ahead_ms = 0
+    house.append(make_track(1, 10, start_ms=40 * DAY_MS))
+    assert len(keep(house)) == 7
+    for left in (7, 6, 5, 4, 3, 2):
+        house.clock.at_ms += 25 * DAY_MS if left == 7 else DAY_MS
+        assert len(keep(house)) == left
+
+
+def test_after_a_standstill_dropping_waits_as_long_at_most_and_then_catches_up(house: House):
+    days_of_fixes(house, 3)
+    house.close()
+    house.clock.at_ms += 100 * DAY_MS
+    house.open()
+    house.append(make_track(1, 10, start_ms=50 * DAY_MS))
+    assert len(keep(house)) == 4
+    house.clock.at_ms += 12 * DAY_MS
+    assert len(keep(house)) == 4
+    house.clock.at_ms += 10 * DAY_MS
+    assert keep(house) == ["2027-04-28"], "which is not old by the clock"
+    house.clock.at_ms += 43 * DAY_MS
+    assert keep(house) == ["2027-04-28"], "which is, and lived time is not there yet"
+    house.clock.at_ms += DAY_MS
+    assert keep(house) == []
+
+
+def test_a_directory_of_before_lived_time_was_kept_goes_on_from_its_last_arrival(house: House):
+    days_of_fixes(house, 40)
+    house.engine._connection.execute("DELETE FROM lived")
+    house.close()
+    house.clock.ahead_ms = 365 * DAY_MS
+    house.open()
+    assert len(keep(house)) == 32
+
+
+def test_a_flipped_bit_in_lived_time_is_named(house: House):
+    days_of_fixes(house, 1)
+    house.engine._connection.execute("UPDATE lived SET at_ms = at_ms + 4096")
+    house.close()
+    with pytest.raises(Corrupt, match=r"odograph\.db: its lived time"):
+        Engine(house.directory, house.clock)
+    house.days.close()
+
+
+def test_the_ledger_is_not_forgotten_because_of_a_clock_that_is_years_ahead(house: House):
+    entry = LedgerEntry(ORG, RecordId(1), house.clock.at_ms // 60_000, 1, b"{}")
+    house.append(make_track(1, 10))
+    house.engine.note([entry])
+    house.clock.ahead_ms = 1000 * DAY_MS
+    house.engine.trim_ledger()
+    assert house.log.read_ledger(ORG, RecordId(1), 0, 1 << 40, 10) == [entry]
+
+
 def test_fixes_are_never_kept_for_less_than_a_month():
     with pytest.raises(Refusal, match="31 days"):
         Rule(retention_days=30)
@@ -344,3 +470,17 @@ def test_fixes_of_many_orgs_and_commits_seal_exactly(house: House):
     while house.seal(max_rows=333):
         pass
     assert {org: house.feed(org=OrgId(org)) for org in (1, 2, 3)} == before
+
+
+def test_the_newest_day_can_be_opened_when_the_disk_has_no_room_left_for_files_beside_it(house: House):
+    days_of_fixes(house, 2)
+    beside = sorted(path.name for path in (house.directory / "sealed").iterdir() if path.suffix != ".db")
+    house.days.close()
+    house.log.close()
+    assert sorted(path.name for path in (house.directory / "sealed").iterdir() if path.suffix != ".db") == beside
+    assert beside == ["2027-01-16.db-shm", "2027-01-16.db-wal"]
+    house.engine.drop("2027-01-16")
+    house.engine.close()
+    house.open()
+    assert house.engine._sealed._newest is not None
+    assert house.engine._sealed._newest.path.stem == "2027-01-15"

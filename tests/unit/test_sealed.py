@@ -13,7 +13,7 @@ from odograph.errors import Corrupt, Kind, Refusal
 from odograph.model.fixes import FIX_DTYPE, FIX_SIZE
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import Block
-from odograph.store.sqlite import opened, readers, runs, sealed
+from odograph.store.sqlite import dayfile, opened, readers, runs, sealed
 from odograph.store.sqlite.dayfile import DayReader, DayWriter
 from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.sealed import DayFiles
@@ -413,6 +413,76 @@ def test_every_file_is_opened_through_the_vfs_that_was_named(tmp_path):
     assert opened_names[0] == f"{DAY}.db"
     files.close()
     noting.unregister()
+
+
+# -- files at rest
+
+
+def beside(files):
+    """What lies in the directory beside day files."""
+    return sorted(path.name for path in files._directory.iterdir() if path.suffix != ".db")
+
+
+def test_days_that_are_over_are_read_without_any_other_file(world):
+    world.files.close()
+    assert beside(world.files) == []
+    again = DayFiles(world.files._directory)
+    for _, asset in ASSETS:
+        again.read_range(asset, DAYS[:2], 0, 1 << 40, Seq(world.head), 9999)
+    for day in DAYS[:2]:
+        again.verify(day)
+    assert beside(again) == []
+    got = again.read_range(AssetId(1), DAYS, 0, 1 << 40, Seq(world.head), 9999)
+    assert got.tobytes() == together(world.of(AssetId(1)))
+    assert beside(again) == [f"{DAYS[2]}.db-shm", f"{DAYS[2]}.db-wal"], "of the newest, which may grow"
+    again.close()
+
+
+def test_a_day_that_an_earlier_version_left_with_a_wal_is_read_with_it(files):
+    files.write_run(DAY, [block(1, 1, [(1, 10)])], Seq(0), Seq(1))
+    other = apsw.Connection(str(files._path(DAY)))
+    reading = other.execute("SELECT * FROM chunk UNION ALL SELECT * FROM chunk")
+    next(reading)  # so that the next run stays in the WAL
+    files.write_run(DAY, [block(1, 2, [(1, 20)])], Seq(1), Seq(2))
+    left = {suffix: files._path(f"{DAY}").with_name(f"{DAY}.db{suffix}").read_bytes() for suffix in ("", "-wal")}
+    assert left["-wal"]
+    other.close(True)
+    files.close()
+    for suffix, data in left.items():
+        files._path(DAY).with_name(f"{DAY}.db{suffix}").write_bytes(data)
+    files._path(DAYS[1]).write_bytes(b"")
+    again = DayFiles(files._directory)
+    assert again.read_range(AssetId(1), [DAY], 0, 99, Seq(2), 9)["time_ms"].tolist() == [10, 20]
+    again.close()
+
+
+def test_no_file_is_begun_while_something_of_the_one_before_is_in_its_wal(files, monkeypatch):
+    monkeypatch.setattr(dayfile, "WAIT_MS", 50)
+    files.write_run(DAY, [block(1, 1, [(1, 10)])], Seq(0), Seq(1))
+    other = apsw.Connection(str(files._path(DAY)))
+    reading = other.execute("SELECT * FROM chunk UNION ALL SELECT * FROM chunk")
+    next(reading)
+    files.write_run(DAY, [block(1, 2, [(1, 20)])], Seq(1), Seq(2))
+    with pytest.raises(Refusal, match="a reader is in the way") as refused:
+        files.write_run(DAYS[1], [block(1, 3, [(1, 30)])], Seq(2), Seq(3))
+    assert refused.value.kind is Kind.UNAVAILABLE
+    assert files.days() == [DAY]
+    other.close(True)
+    files.write_run(DAYS[1], [block(1, 3, [(1, 30)])], Seq(2), Seq(3))
+    assert files.read_range(AssetId(1), DAYS[:2], 0, 99, Seq(3), 9)["time_ms"].tolist() == [10, 20, 30]
+    assert dayfile.is_settled(files._path(DAY))
+
+
+def test_a_day_that_a_reader_holds_since_it_was_the_newest_goes_on_to_be_read_and_dropped(files):
+    own = DayFiles(files._directory)
+    for number, day in enumerate(DAYS):
+        files.write_run(day, [block(1, number + 1, [(1, number)])], Seq(number), Seq(number + 1))
+        got = own.read_range(AssetId(1), DAYS[: number + 1], 0, 99, Seq(number + 1), 9)
+        assert got["time_ms"].tolist() == list(range(number + 1))
+        assert beside(files) == [f"{day}.db-shm", f"{day}.db-wal"]
+    files.drop(DAYS[0])
+    assert own.read_range(AssetId(1), DAYS, 0, 99, Seq(3), 9)["time_ms"].tolist()[-2:] == [1, 2]
+    own.close()
 
 
 # -- readers beside the sealer

@@ -42,13 +42,18 @@ async def status(api: Api, as_json: bool) -> None:
 
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path))
-@with_api(for_org=False)
-async def backup(api: Api, directory: Path) -> None:
-    """Copy everything to a new DIRECTORY, while the server goes on; print its path."""
-    target = directory.absolute()
-    done = await api.post("/odograph/backup", json={"directory": str(target)})
-    put(str(target))
-    say(f"Copied {done['bytes'] / 1e6:,.1f} MB.")
+@directory_options
+def backup(directory: Path, data_dir: str | None, config: str | None) -> None:
+    """Copy everything to a new or empty DIRECTORY, while the server goes on or without one; print its path.
+
+    This command writes the copy, so DIRECTORY must be open to whoever runs it.
+    """
+    from odograph.store.sqlite.backup import back_up  # noqa: PLC0415 - the engine, for this alone
+
+    settings = load_settings({"data_dir": data_dir}, config=config)
+    copied_bytes = back_up(Path(settings.data_dir), directory)
+    put(str(directory.absolute()))
+    say(f"Copied {copied_bytes / 1e6:,.1f} MB.")
 
 
 @click.command()

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from odograph.errors import Corrupt
+from odograph.errors import Corrupt, unavailable
 
 FORMAT: Final = 2
 MAGIC: Final = b"ODOPLACE"
@@ -92,7 +92,7 @@ def unit_vectors(lat_deg: npt.ArrayLike, lon_deg: npt.ArrayLike) -> npt.NDArray[
 def load_places(cache_dir: Path) -> Places:
     """The places, built into `cache_dir` first where this version of them is not there or is damaged.
 
-    Blocks: some 20 ms, or a few seconds when they are built.
+    Blocks: some 20 ms, or a few seconds when they are built. UNAVAILABLE: they can't be, and why.
     """
     path = cache_dir / f"places-{source_version()}.bin"
     try:
@@ -207,8 +207,15 @@ def _write_whole(path: Path, header: bytes, parts: list[bytes]) -> None:
 
 def _build_in_child(path: Path) -> None:
     """In a process of its own, so that the memory goes back when it ends."""
-    subprocess.run([sys.executable, "-m", "odograph.geocoding.places", str(path)], check=True)
+    command = [sys.executable, "-m", "odograph.geocoding.places", str(path)]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or f"its process ended with {done.returncode}").splitlines()[-1]
+        raise unavailable(f"The list of places {path} is not there or damaged, and can't be made: {reason}.")
 
 
 if __name__ == "__main__":
-    build_places(Path(sys.argv[1]))
+    try:
+        build_places(Path(sys.argv[1]))
+    except OSError as error:
+        sys.exit(error.strerror or str(error))

@@ -45,7 +45,7 @@ class Cursors:
         if len(text) > _LONGEST or len(raw) <= _MAC_BYTES + _EPOCH_BYTES:
             raise _foreign()
         mac, payload = raw[:_MAC_BYTES], self._mask(raw[:_MAC_BYTES], raw[_MAC_BYTES:])
-        if self._mac(kind, org, payload) != mac:
+        if not hmac.compare_digest(self._mac(kind, org, payload), mac):
             raise _foreign()
         if payload[:_EPOCH_BYTES] != self._epoch:
             raise invalid(

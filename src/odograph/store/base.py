@@ -214,10 +214,6 @@ class Store(Protocol):
         """How far the store is."""
         ...
 
-    async def backup(self, to: str) -> int:
-        """Copy everything to a new directory while others write; returns the bytes copied."""
-        ...
-
     async def close(self) -> None:
         """Let go of every file; what was promised is on disk already."""
         ...

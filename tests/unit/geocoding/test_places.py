@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from odograph.errors import Corrupt
+from odograph.errors import Corrupt, Kind, Refusal
 from odograph.geocoding import places as module
 from odograph.geocoding.places import COLUMNS, ROWS, load_places, read_places, source_version
 
@@ -61,6 +61,15 @@ def test_another_version_of_the_data_is_built_and_the_old_file_goes(file, builds
     monkeypatch.setattr(module, "_build_in_child", lambda path: shutil.copy(file, path))
     load_places(file.parent)
     assert [path.name for path in file.parent.iterdir()] == ["places-99.0.bin"]
+
+
+def test_a_place_where_no_list_can_be_written_is_said_in_a_line(tmp_path):
+    (tmp_path / "cache").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(
+        Refusal, match=r"places-.*\.bin is not there .* and can't be made: File exists\.$"
+    ) as refused:
+        load_places(tmp_path / "cache")
+    assert refused.value.kind is Kind.UNAVAILABLE
 
 
 def test_every_place_lies_in_the_slice_of_its_cell(places):

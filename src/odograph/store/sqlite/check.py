@@ -91,7 +91,7 @@ def _damage(directory: Path) -> Iterator[Damage]:
             yield Damage(path, str(error))
         finally:
             connection.close()
-    files = DayFiles(directory / SEALED_NAME, is_known=days.__contains__)
+    files = DayFiles(directory / SEALED_NAME, is_known=days.__contains__, are_at_rest=True)
     try:
         for day in sorted({*days, *files.days()}):
             day_path = directory / SEALED_NAME / f"{day}.db"

@@ -17,7 +17,6 @@ from odograph.model.fixes import Fixes
 from odograph.model.ids import AssetId, OrgId, RecordId, Seq
 from odograph.store.base import Block, Change, Committed, LedgerEntry, Newest, OrgFixes, Record, Store, StoreStatus
 from odograph.store.sqlite import wire
-from odograph.store.sqlite.backup import back_up
 from odograph.store.sqlite.followers import Follower, Gap
 from odograph.store.sqlite.housekeeping import SEAL_AFTER_S, SEAL_ROWS, Rule
 from odograph.store.sqlite.link import WriterLink
@@ -146,10 +145,6 @@ class SqliteStore:
     async def status(self) -> StoreStatus:
         """As the port says."""
         return await self._in_thread(self._log.status)
-
-    async def backup(self, to: str) -> int:
-        """As the port says. INVALID: there is something at `to` already."""
-        return await self._in_thread(back_up, self._directory, Path(to))
 
     async def close(self) -> None:
         """As the port says; the writer process ends."""

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
-from stat import S_IMODE
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -19,8 +18,18 @@ from odograph.errors import Corrupt, unavailable
 from odograph.model.fixes import FIX_SIZE, Fixes, fixes_from_bytes
 from odograph.model.ids import Seq
 from odograph.store.sqlite.ledger import make_ledger
-from odograph.store.sqlite.pages import CREATE, FIRST, READ_WRITE, check_format, connect, naming, reserve
-from odograph.store.sqlite.sealed import sync_directory
+from odograph.store.sqlite.lived import make_lived
+from odograph.store.sqlite.pages import (
+    CREATE,
+    FIRST,
+    PRIVATE,
+    READ_WRITE,
+    check_format,
+    connect,
+    naming,
+    reserve,
+)
+from odograph.store.sqlite.sealed import sync_directory, sync_path
 
 APPLICATION_ID: Final = 0x4F446F67  # "ODog"
 FORMAT: Final = 2  # 1 had no checksums of pages
@@ -92,7 +101,8 @@ def open_for_writing(directory: Path, vfs: str = "") -> apsw.Connection:
     cache only, which the checkpoint makes durable first.
     """
     _check_sqlite()
-    (directory / SEALED_NAME).mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (directory / SEALED_NAME).mkdir(exist_ok=True, mode=0o700)
     path = directory / FILE_NAME
     with naming(path):
         connection = connect(path, vfs, flags=READ_WRITE | CREATE)
@@ -109,11 +119,12 @@ def open_for_writing(directory: Path, vfs: str = "") -> apsw.Connection:
             connection.pragma("journal_mode", "WAL")
             connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
             if not found:
+                path.chmod(PRIVATE)
                 _make(connection)
             make_ledger(connection)
+            make_lived(connection)
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-            sync_directory(directory)
-            sync_directory(directory.parent)
+            sync_path(directory)
         except BaseException:
             connection.close()
             raise
@@ -216,7 +227,7 @@ def _rewrite(path: Path, old: apsw.Connection, vfs: str) -> None:
         new.execute("DETACH old")
     finally:
         new.close()
-    draft.chmod(S_IMODE(path.stat().st_mode))
+    draft.chmod(PRIVATE)
     draft.replace(path)
     sync_directory(path.parent)
 

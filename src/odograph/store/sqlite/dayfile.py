@@ -4,10 +4,15 @@ Journal: WAL. The sealer's transactions are long (they compress as they go) and 
 before somebody's receipt, so neither may wait for the other, which a rollback journal would ask of both.
 The price is each page written twice, some 8 bytes a fix. After every run the sealer copies the WAL back
 and cuts it to nothing as soon as no reader is in its way; readers never do.
+
+A file at rest is read as what never changes: without locks, and without the files that SQLite keeps beside one in
+WAL mode, which a full disk or a read-only one has no room for. That is each but the newest of a directory, for the
+sealer makes a file only when nothing is left in the WALs of those before it; and all of a backup.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import zlib
@@ -15,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, cast
+from urllib.parse import quote
 
 import apsw
 import numpy as np
@@ -27,6 +33,7 @@ from odograph.store.sqlite.chunks import Seqs, decode_chunk
 from odograph.store.sqlite.pages import (
     CREATE,
     PAGE_BYTES,
+    PRIVATE,
     READ_WRITE,
     check_format,
     connect,
@@ -161,6 +168,11 @@ class DayReader:
             ).fetchone()
         return None if row is None else OrgRun(*row)
 
+    def last_run(self) -> int:
+        """The last seq of the last run in the file, 0 when there is none."""
+        with naming(self.path):
+            return _last_run(self._connection)
+
     def opened(self, chunk: Chunk) -> tuple[Fixes, Seqs]:
         """The chunk's fixes, by time, and their seqs, its checksum compared. Needs no lock."""
         place = f"{self.path}: chunk {chunk.id}"
@@ -269,17 +281,19 @@ class DayWriter:
         """Add what readers of the org find its chunks by."""
         self._connection.execute("INSERT INTO org_run VALUES (?, ?, ?, ?, ?, ?, ?, ?)", run)
 
-    def last_run(self) -> int:
-        """The last seq of the last run in the file, 0 when there is none."""
+    def settle(self) -> None:
+        """Leave nothing in the WAL. UNAVAILABLE: a reader is in the way, or the disk is full."""
         with naming(self.path):
-            return int(self._connection.execute("SELECT run FROM pack ORDER BY id DESC LIMIT 1").get or 0)
+            is_blocked, *_ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+            if is_blocked:
+                raise apsw.BusyError("a reader is in the way")
 
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
 
     def _discard(self, after: Seq) -> None:
-        if self.last_run() > after:
+        if _last_run(self._connection) > after:
             first = self._connection.execute("SELECT min(chunk0) FROM org_run WHERE run > ?", (after,)).get
             pack = self._connection.execute("SELECT pack FROM chunk WHERE id = ?", (first,)).get
             self._connection.execute("DELETE FROM pack WHERE id >= ?", (pack,))
@@ -295,13 +309,24 @@ class DayWriter:
         self._connection.set_busy_timeout(WAIT_MS)
 
 
-def open_reader(path: Path, vfs: str) -> DayReader | None:
-    """A connection that only reads; None when there is no such file, or nothing in it yet."""
+def is_settled(path: Path) -> bool:
+    """Whether nothing of the file lies in a file beside it."""
+    return not any(_size_of(path.with_name(path.name + suffix)) for suffix in ("-wal", "-journal"))
+
+
+def open_reader(path: Path, vfs: str, *, is_at_rest: bool = False) -> DayReader | None:
+    """A connection that only reads; None when there is no such file, or nothing in it yet.
+
+    `is_at_rest`: nobody writes to the file, even if it is the newest.
+    """
     if not path.exists():
         return None
     with naming(path):
+        name, flags = str(path), apsw.SQLITE_OPEN_READWRITE
+        if (is_at_rest or not _is_newest(path)) and is_settled(path):
+            name, flags = f"file:{quote(name)}?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
         try:
-            connection = connect(path, vfs)
+            connection = connect(name, vfs, flags=flags)
         except apsw.CantOpenError:
             if path.exists():
                 raise
@@ -325,6 +350,7 @@ def open_writer(path: Path, vfs: str) -> DayWriter:
         connection.set_busy_timeout(WAIT_MS)
         is_ready = _is_ready(path, connection)
         if not is_ready:
+            path.chmod(PRIVATE)
             reserve(connection)
         connection.pragma("synchronous", "FULL")
         connection.pragma("page_size", PAGE_BYTES)
@@ -345,6 +371,23 @@ def _closing(connection: apsw.Connection, *, only_on_error: bool = False) -> Ite
     finally:
         if not (done and only_on_error):
             connection.close()
+
+
+def _is_newest(path: Path) -> bool:
+    """Whether no file of the directory is of a later day."""
+    with os.scandir(path.parent) as entries:
+        return not any(entry.name.endswith(".db") and entry.name[:-3] > path.stem for entry in entries)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _last_run(connection: apsw.Connection) -> int:
+    return int(connection.execute("SELECT run FROM pack ORDER BY id DESC LIMIT 1").get or 0)
 
 
 def _is_ready(path: Path, connection: apsw.Connection) -> bool:

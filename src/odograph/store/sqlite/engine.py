@@ -36,6 +36,7 @@ from odograph.store.sqlite.database import (
 from odograph.store.sqlite.dedupe import Dedupe
 from odograph.store.sqlite.keys import Mask, Prints, Times, are_possible
 from odograph.store.sqlite.ledger import forget_before, put_entries
+from odograph.store.sqlite.lived import SAVE_EVERY_MS, LivedTime, read_lived, write_lived
 from odograph.store.sqlite.pages import NewerFormat, naming
 from odograph.store.sqlite.readers import missing
 from odograph.store.sqlite.records import apply_changes, last_rev
@@ -126,6 +127,9 @@ class Engine:
         self.rev = 0
         self.epoch = ""
         self.oldest_unsealed_ms: int | None = None
+        self._lived = LivedTime(clock.now_ms(), clock)
+        self.lived_ms = 0
+        """Lived time as it was saved last, which is what the sealer reads."""
         try:
             with naming(self._path):
                 self._load()
@@ -165,7 +169,16 @@ class Engine:
     def trim_ledger(self) -> bool:
         """Delete some of the ledger's entries that are too old; whether any may be left."""
         with self._transaction():
-            return forget_before(self._connection, self._clock.now_ms())
+            return forget_before(self._connection, min(self._clock.now_ms(), self._lived_until_now()))
+
+    def pass_time(self) -> None:
+        """Look at the clock, and save lived time once it has gone far enough. Often, or it falls behind."""
+        if not self.head:  # there is nothing to lose yet
+            self._lived = LivedTime(self._clock.now_ms(), self._clock)
+        if self._lived_until_now() - self.lived_ms >= SAVE_EVERY_MS:
+            with self._transaction():
+                write_lived(self._connection, self._lived.at_ms)
+            self.lived_ms = self._lived.at_ms
 
     def widen(self, day: str, spans: Sequence[Span], newest: Newest) -> None:
         """Some assets have these times in a day file, soon if not yet: look-ups go there as well from now on."""
@@ -185,23 +198,34 @@ class Engine:
         self._dedupe.spans_grew(newest.fixes)
 
     def seal(self, day: str, after: Seq, last: Seq, orgs: Sequence[OrgPart], received_ms: int) -> None:
-        """Make a run official: its file is on disk and its spans are known. CONFLICT of two sealers is a bug."""
+        """Make a run official: its file is on disk and its spans are known. CONFLICT of two sealers is a bug.
+
+        Each day keeps when its last fix came, for retention. Where the clock was set back since the one before, it
+        came in lived time at the earliest, and what is said to have come later before it came by then.
+        """
         if after != self.sealed_through or last > self.head:
             raise invalid(f"A run from {after} to {last} does not follow what is sealed, {self.sealed_through}.")
+        lived_ms = self._lived_until_now()
         with self._transaction():
-            self._connection.execute(
+            arrivals = self._arrivals()
+            before_ms = arrivals[max(arrivals)] if arrivals else 0
+            received_ms = received_ms if received_ms >= before_ms else max(received_ms, lived_ms)
+            ahead = [known for known, known_ms in arrivals.items() if known_ms > received_ms and known != day]
+            self._connection.executemany(
                 "INSERT INTO day VALUES (?, ?) ON CONFLICT DO UPDATE SET received_ms = excluded.received_ms",
-                (day, received_ms),
+                [(known, received_ms) for known in (*ahead, day)],
             )
+            write_lived(self._connection, lived_ms)
             self._connection.executemany(
                 "INSERT INTO org_day VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET s0 = min(s0, excluded.s0), s1 = max(s1, excluded.s1)",
                 [(part.org, day, part.first, part.last) for part in orgs],
             )
             write_state(self._connection, last, self.epoch)
-        self.sealed_through = last
+        self.sealed_through, self.lived_ms = last, lived_ms
         self.oldest_unsealed_ms = self._find_oldest()
         self._dedupe.sealed(last)
+        self._sealed.keep_open(day)
         self._trimmed = False
 
     def trim(self) -> bool:
@@ -226,7 +250,7 @@ class Engine:
     def oldest_day_ms(self) -> int | None:
         """When the last fix of the oldest day file came in."""
         with naming(self._path):
-            found = self._connection.execute("SELECT min(received_ms) FROM day").get
+            found = self._connection.execute("SELECT received_ms FROM day ORDER BY day LIMIT 1").get
         return None if found is None else int(found)
 
     def checkpoint(self) -> None:
@@ -265,6 +289,24 @@ class Engine:
             path = self._days_path / f"{day}.db"
             if not path.exists():
                 _log.error("%s", missing(path))
+        self._load_lived()
+        self._sealed.keep_open(max(self._arrivals(), default=""))
+
+    def _load_lived(self) -> None:
+        """Of a directory that never saved it: what came in last is what it has lived to see."""
+        saved_ms, arrivals = read_lived(self._connection), self._arrivals()
+        if saved_ms is not None:
+            self._lived.at_ms = self.lived_ms = saved_ms
+        elif arrivals:
+            self._lived.at_ms = min(self._lived.at_ms, max(arrivals.values()))
+
+    def _lived_until_now(self) -> int:
+        self._lived.look()
+        return self._lived.at_ms
+
+    def _arrivals(self) -> dict[str, int]:
+        """When the last fix of each day came in, by day."""
+        return dict(self._connection.execute("SELECT day, received_ms FROM day"))
 
     def _find_oldest(self) -> int | None:
         found = self._connection.execute(

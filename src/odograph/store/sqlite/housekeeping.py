@@ -45,11 +45,12 @@ class Rule:
         if oldest_ms is None or unsealed_rows <= 0:
             return False
         patience = SHORT_WAITS if unsealed_rows < SHORT_ROWS else 1
-        return unsealed_rows >= self.seal_rows or now_ms - oldest_ms >= patience * self.seal_after_s * 1000
+        age_ms = abs(now_ms - oldest_ms)  # what came under a clock that was ahead need not wait until it is right
+        return unsealed_rows >= self.seal_rows or age_ms >= patience * self.seal_after_s * 1000
 
-    def drop_before_ms(self, now_ms: int) -> int:
-        """What came before this is to go; 0: nothing."""
-        return now_ms - self.retention_days * DAY_MS if self.retention_days else 0
+    def drop_before_ms(self, now_ms: int, lived_ms: int) -> int:
+        """What came before this is to go, by the clock and by lived time; 0: nothing."""
+        return min(now_ms, lived_ms) - self.retention_days * DAY_MS if self.retention_days else 0
 
 
 def add_rule(arguments: argparse.ArgumentParser) -> None:
@@ -84,7 +85,9 @@ class Housekeeping:
         self._retry_s = RETRY_S
         self._not_before_s = 0.0
 
-    def look(self, *, unsealed_rows: int, oldest_unsealed_ms: int | None, oldest_day_ms: int | None) -> None:
+    def look(
+        self, *, unsealed_rows: int, oldest_unsealed_ms: int | None, oldest_day_ms: int | None, lived_ms: int
+    ) -> None:
         """Start the sealer where it is due."""
         if self._sealer is not None:
             if self._sealer.poll() is None:
@@ -98,7 +101,7 @@ class Housekeeping:
             self._sealer = None
         now_ms = self._clock.now_ms()
         is_due = self.rule.is_seal_due(unsealed_rows, oldest_unsealed_ms, now_ms)
-        is_old = oldest_day_ms is not None and oldest_day_ms < self.rule.drop_before_ms(now_ms)
+        is_old = oldest_day_ms is not None and oldest_day_ms < self.rule.drop_before_ms(now_ms, lived_ms)
         if (is_due or is_old) and self._clock.steady_s() >= self._not_before_s:
             self._sealer = subprocess.Popen(
                 [sys.executable, "-m", "odograph.store.sqlite.sealer", str(self._directory), *flags_of(self.rule)],

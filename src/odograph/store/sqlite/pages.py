@@ -6,6 +6,7 @@ whenever it is read from there. So damage of any page is found, indexes and what
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ import numpy as np
 
 from odograph.errors import Corrupt, unavailable
 
+PRIVATE: Final = 0o600  # where people were, whatever the umask of who writes it
 RESERVED_BYTES: Final = 8  # of each page; the VFS knows by this number that there is a checksum
 PAGE_BYTES: Final = 4096
 PAGES_AT_ONCE: Final = 4096
@@ -46,7 +48,7 @@ _faults = _Faults()
 _loading = threading.Lock()
 
 
-def connect(path: Path, vfs: str = "", *, flags: int = READ_WRITE) -> apsw.Connection:
+def connect(path: Path | str, vfs: str = "", *, flags: int = READ_WRITE) -> apsw.Connection:
     """A connection to the file that compares pages. `vfs`: one over ours, for tests."""
     _load()
     return apsw.Connection(str(path), flags=flags, vfs=vfs or _VFS)
@@ -64,15 +66,22 @@ def reserve(connection: apsw.Connection) -> None:
 
 
 def copy_pages(source: apsw.Connection, target: Path) -> None:
-    """Make a durable copy of the database as it is now, one file, with checksums if it had them before."""
+    """Make a durable copy of the database as it is now: one new file for its owner alone, with none beside it.
+
+    With checksums if it had them before. UNAVAILABLE: there is no room for it.
+    """
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE))
     copy = connect(target, flags=READ_WRITE | CREATE)
     try:
         copy.pragma("synchronous", "FULL")
         if source.reserve_bytes("main") == RESERVED_BYTES:
             reserve(copy)
             copy.pragma("user_version", FIRST)  # which makes the first page
-        with copy.backup("main", source, "main") as backup:
-            backup.step(-1)
+        try:
+            with copy.backup("main", source, "main") as backup:
+                backup.step(-1)
+        except apsw.FullError as error:  # SQLite has no words of its own for it here
+            raise unavailable(f"{target}: no room left on the disk.") from error
         copy.pragma("journal_mode", "DELETE")  # so that it is one file until it is opened for use
     finally:
         copy.close()

@@ -9,6 +9,7 @@ has no file is Corrupt.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -24,13 +25,14 @@ from odograph.model.fixes import FIX_DTYPE, Fixes, empty_fixes
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import Block, Newest
 from odograph.store.sqlite.chunks import Seqs
-from odograph.store.sqlite.dayfile import DayReader, DayWriter, open_reader, open_writer
+from odograph.store.sqlite.dayfile import DayReader, DayWriter, is_settled, open_reader, open_writer
 from odograph.store.sqlite.opened import DAY, ID, T0, T1, Opened, OpenedDays
 from odograph.store.sqlite.readers import IsKnown, missing
 from odograph.store.sqlite.runs import AddedOrg, OrgPart, Span, add_org, joined
 
 Times = npt.NDArray[np.int64]
 BEFORE_ALL_MS = -(1 << 63)
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EINVAL)
 CHUNK_CACHE_BYTES = 16 << 20  # 500 vehicle-hours at 5 s
 
 
@@ -60,12 +62,28 @@ def sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
+def sync_path(directory: Path) -> None:
+    """Make durable the names in the directory and all that lead to it, whoever made them and how many.
+
+    Directories further up that can't be opened or synced are not ours, and were there before.
+    """
+    sync_directory(directory)
+    sync_directory(directory.parent)
+    for above in directory.resolve().parents[1:]:
+        try:
+            sync_directory(above)
+        except OSError as error:
+            if error.errno not in NOT_OURS:
+                raise
+
+
 class DayFiles:
     """All day files of a directory. Raises Corrupt naming the file, NewerFormat, Refusal(UNAVAILABLE).
 
     `is_known` tells a day that is missing from one that was dropped, or not begun; without it none is missing.
     `chunk_cache_bytes` bounds the opened chunks that are remembered: who looks up old times at random, as the
-    dedupe of a shuffled replay does, is as fast as these hold what it asks for.
+    dedupe of a shuffled replay does, is as fast as these hold what it asks for. `are_at_rest`: nobody writes to
+    any of them, so `verify` and `copy_to` leave no trace even of the newest.
     """
 
     def __init__(
@@ -75,8 +93,10 @@ class DayFiles:
         *,
         is_known: IsKnown = lambda _: False,
         chunk_cache_bytes: int = CHUNK_CACHE_BYTES,
+        are_at_rest: bool = False,
     ) -> None:
         self._directory = directory
+        self._are_at_rest = are_at_rest
         self._vfs = vfs
         self._is_known = is_known
         self._opened = OpenedDays(directory, vfs, is_known, chunk_cache_bytes)
@@ -112,13 +132,13 @@ class DayFiles:
         """Take out what a crashed attempt left behind `after`, in whichever of the newest files it lies."""
         with self._writer_lock:
             for day in reversed(self.days()):
-                with self._writing(day) as writer:
-                    last_run = writer.last_run()
-                    if last_run > after:
-                        with writer.run(after):
-                            self.forget(day)
-                    elif last_run:
-                        return
+                with self._alone(day) as reader:
+                    last_run = 0 if reader is None else reader.last_run()
+                if last_run > after:
+                    with self._writing(day) as writer, writer.run(after):
+                        self.forget(day)
+                elif last_run:
+                    return
 
     def drop(self, day: str) -> None:
         """Unlink the day's file for good. Dropping what is not there, or half of it, is fine."""
@@ -278,7 +298,7 @@ class DayFiles:
     @contextmanager
     def _alone(self, day: str) -> Iterator[DayReader | None]:
         """A connection of one's own, for what takes long."""
-        reader = open_reader(self._path(day), self._vfs)
+        reader = open_reader(self._path(day), self._vfs, is_at_rest=self._are_at_rest)
         if reader is None and self._is_known(day):
             raise missing(self._path(day))
         try:
@@ -294,7 +314,9 @@ class DayFiles:
             self._close_writer()
             with self._alone(day):
                 pass  # a known day that is missing is not to be begun anew
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if not self._path(day).exists():
+                self._settle_all()
             self._writer = (day, open_writer(self._path(day), self._vfs))
             # Even when the file is not new: whoever made it may have died before this line.
             sync_directory(self._directory)
@@ -304,6 +326,22 @@ class DayFiles:
         except BaseException:
             self._close_writer()
             raise
+
+    def _settle_all(self) -> None:
+        """Before a file is made: those that are there are at rest from then on, and need nothing beside them.
+
+        Whoever has one open since it was the newest goes on with what is unlinked, and never meets a writer again.
+        """
+        for day in self.days():
+            path = self._path(day)
+            if not is_settled(path):
+                writer = open_writer(path, self._vfs)
+                try:
+                    writer.settle()
+                finally:
+                    writer.close()
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
 
     def _close_writer(self) -> None:
         if self._writer is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,10 +16,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from odograph.errors import Corrupt
+from odograph.errors import Corrupt, Refusal
 from odograph.model.fixes import Fixes, empty_fixes
 from odograph.model.ids import AssetId, Seq
+from odograph.store.sqlite.dayfile import DayReader, open_reader
 from odograph.store.sqlite.keys import Mask, Prints, Times, prints_of
+from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.readers import IsKnown, Readers
 from odograph.store.sqlite.recent import Recent
 
@@ -92,6 +95,20 @@ class SealedKeys:
         self._readers = Readers(directory, vfs, is_known)
         self._find_days = find_days
         self._assets: Recent[AssetId, _Asset] = Recent(LIMIT_BYTES)
+        self._directory = directory
+        self._vfs = vfs
+        self._newest: DayReader | None = None
+
+    def keep_open(self, day: str) -> None:
+        """The newest day's file, so that what SQLite keeps beside it stays there: a full disk has no room for it.
+
+        Whoever reads that day needs it; the sealer comes and goes. What is wrong with the file, its readers say.
+        """
+        if self._newest is not None and self._newest.path.stem == day:
+            return
+        self._let_go()
+        with suppress(Refusal, Corrupt, NewerFormat):
+            self._newest = open_reader(self._directory / f"{day}.db", self._vfs)
 
     def find(self, asset: AssetId, times: Times, through: Seq) -> tuple[Mask, Prints]:
         """Which of the times (sorted, each once) the asset has a fix of with seq <= through, and its prints.
@@ -110,10 +127,18 @@ class SealedKeys:
         """The day's file is about to go."""
         self._readers.forget(day)
         self._assets.forget(lambda _: True)
+        if self._newest is not None and self._newest.path.stem == day:
+            self._let_go()
 
     def close(self) -> None:
         """Let go of every file."""
         self._readers.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._newest is not None:
+            self._newest.close()
+            self._newest = None
 
     def _known(self, asset: AssetId, through: Seq) -> _Asset:
         known = self._assets.get(asset)

@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -32,7 +32,8 @@ from odograph.model.ids import OrgId, Seq
 from odograph.store.base import Block, Newest
 from odograph.store.sqlite import wire
 from odograph.store.sqlite.database import SEALED_NAME, LogRow, log_rows
-from odograph.store.sqlite.housekeeping import Rule, add_rule, rule_of
+from odograph.store.sqlite.housekeeping import DAY_MS, Rule, add_rule, rule_of
+from odograph.store.sqlite.lived import read_lived
 from odograph.store.sqlite.log import LogReader, Snapshot
 from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.process import configure_process
@@ -43,6 +44,7 @@ MAX_RUN_ROWS: Final = 400_000  # half an hour of 1,000 vehicles; some 45 MB whil
 MAX_RUN_BLOCKS: Final = 1_000_000
 WIDEN_ASSETS: Final = 500  # a transaction of the writer's: some milliseconds
 NICENESS: Final = 15
+MAX_NAME_DAYS: Final = 16  # in a file's name, which may be 255 bytes long
 LOCK_NAME: Final = "sealer.lock"
 _log = logging.getLogger("odograph.sealer")
 
@@ -116,10 +118,13 @@ def seal_once(log: LogReader, days: DayFiles, official: Official, max_rows: int 
 
 
 def drop_old(log: LogReader, days: DayFiles, official: Official, before_ms: int) -> list[str]:
-    """Drop the days whose last fix came before then, and files that nobody knows; which days."""
+    """Drop the days whose last fix came before then, none before those that came earlier; which days.
+
+    And files that nobody knows.
+    """
     with log.snapshot() as snapshot:
-        known = dict(snapshot.connection.execute("SELECT day, received_ms FROM day"))
-    old = sorted(day for day, received_ms in known.items() if int(received_ms) < before_ms)
+        known = dict(snapshot.connection.execute("SELECT day, received_ms FROM day ORDER BY day"))
+    old = list(takewhile(lambda day: known[day] < before_ms, known))
     for day in old:
         official.drop(day)
     for day in days.days():
@@ -132,7 +137,8 @@ def keep_house(log: LogReader, days: DayFiles, official: Official, rule: Rule, c
     """Everything that is due, to its end."""
     with log.snapshot() as snapshot:
         days.discard_after(snapshot.sealed_through)
-    drop_old(log, days, official, rule.drop_before_ms(clock.now_ms()))
+        lived_ms = read_lived(snapshot.connection) or 0
+    drop_old(log, days, official, rule.drop_before_ms(clock.now_ms(), lived_ms))
     while _is_due(log, rule, clock) and seal_once(log, days, official, min(rule.seal_rows, MAX_RUN_ROWS)):
         pass
 
@@ -146,19 +152,33 @@ def _is_due(log: LogReader, rule: Rule, clock: Clock) -> bool:
 
 
 def _next_run(snapshot: Snapshot, max_rows: int) -> _Run | None:
-    """Days follow each other even when the clock was set back: a day's seqs are all before the next day's."""
+    """The next rows that belong into one file."""
     newest_day = str(snapshot.connection.execute("SELECT max(day) FROM day").get or "")
     run: _Run | None = None
     rows = log_rows(snapshot.connection, "seq > ? ORDER BY seq", snapshot.sealed_through)
     for blocks, row in enumerate(rows):
-        day = max(newest_day, _day_of(row.received_ms))
+        day = day_after(newest_day if run is None else run.day, row.received_ms)
         if run is None:
             run = _Run(day, snapshot.sealed_through, snapshot.sealed_through)
-        elif max(day, run.day) != run.day or row.last - run.after > max_rows or blocks >= MAX_RUN_BLOCKS:
+        elif day != run.day or row.last - run.after > max_rows or blocks >= MAX_RUN_BLOCKS:
             break
         run.orgs.setdefault(row.org, _OrgRun()).add(row)
         run.last, run.received_ms = Seq(row.last), row.received_ms
     return run
+
+
+def day_after(newest: str, received_ms: int) -> str:
+    """Which file takes what came then, when `newest` is the last one; "" is none.
+
+    A file's seqs are all before those of the files whose names sort after its own, also when the clock was set
+    back: the file of an earlier day then has the later ones before its own day, as in `2027-11-24.2026-11-25`.
+    A clock that is less than a day behind makes no file, nor does one that goes back and forth all the time.
+    """
+    day, parts = _day_of(received_ms), newest.split(".") if newest else []
+    if parts and day <= parts[-1] <= _day_of(received_ms + DAY_MS):
+        return newest
+    kept = [part for part in parts if part >= day]
+    return newest if len(kept) == MAX_NAME_DAYS else ".".join([*kept, day])
 
 
 def _day_of(received_ms: int) -> str:

@@ -230,10 +230,12 @@ class Writer:
         if self._clock.steady_s() < self._tidy_at_s:
             return False
         try:
+            self._engine.pass_time()
             self._housekeeping.look(
                 unsealed_rows=self._engine.unsealed_rows,
                 oldest_unsealed_ms=self._engine.oldest_unsealed_ms,
                 oldest_day_ms=self._engine.oldest_day_ms(),
+                lived_ms=self._engine.lived_ms,
             )
             if self._clock.steady_s() >= self._trim_ledger_at_s:
                 is_more = self._engine.trim_ledger()
