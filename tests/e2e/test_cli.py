@@ -403,6 +403,20 @@ def test_who_knocked_is_listed_and_let_in_with_one_command(home: Path) -> None:
         assert httpx.get(f"{url}&key={key}").status_code == 200
 
 
+def test_the_operator_binds_a_device_to_its_network_whatever_orgs_there_are(home: Path) -> None:
+    for org in ("Acme", "Globex"):
+        done(home, "org", "create", org)
+        device = ("--new-vehicle", "Van", "--device-id", "356307042441013")
+        done(home, "device", "add", "--org", org, *device)
+    bind = ("device", "bind", "Van", "--org")
+    bound = run(home, *bind, "Acme", "--network", "10.20.0.0/16")
+    assert bound.stderr.strip().endswith("is let in by its key or its id from 10.20.0.0/16.")
+    taken = refused(home, *bind, "Globex", "--trust-id")
+    assert "let in by the id '356307042441013' without a key already" in taken
+    assert run(home, *bind, "Acme").stderr.strip().endswith("is let in by its key.")
+    done(home, *bind, "Globex", "--trust-id")
+
+
 def test_devices_register_themselves_and_go_on_when_no_new_ones_may_come(home: Path) -> None:
     def answers(device: str, key: str) -> int:
         url = f"{server.url}/ingest/osmand/{key}?id={device}&lat=1&lon=2&timestamp={next(times)}"

@@ -86,6 +86,29 @@ async def test_a_device_says_by_what_it_is_let_in(client, world, acme):
     assert (mine["hasEnrolmentKey"], mine["devicesOnEnrolmentKey"]) == (True, 3)
 
 
+async def test_no_token_lets_a_device_in_by_its_id_on_a_server_of_several_orgs(client, world, acme):
+    van = public_id(await world.make_vehicle(acme, name="Van"))
+    body = {"vehicleId": van, "deviceId": "356307042441013", "networks": ["10.0.0.0/8"], "withKey": False}
+    alone = (await client.post("/odograph/devices", json=body)).json()["data"]
+    assert alone["letInBy"] == ["network"], "who is alone on the server harms nobody"
+    other = await world.make_org("Other")
+    theirs = world.client(await world.make_token(other))
+    taken = {"deviceId": "356307042441013", "trustId": True, "withKey": False}
+    free = {**taken, "deviceId": "356307042441014"}
+    refusals = [await theirs.post("/odograph/devices", json=some) for some in (taken, free)]
+    assert [refusal.status_code for refusal in refusals] == [403, 403]
+    assert refusals[0].json()["message"] == refusals[1].json()["message"], "it tells nothing about who has the id"
+    operator = world.client(operator=True, org="Other")
+    made = (await operator.post("/odograph/devices", json=free)).json()["data"]
+    assert made["letInBy"] == ["id"]
+    assert (await operator.post("/odograph/devices", json=taken)).status_code == 400
+    path = f"/odograph/devices/{made['id']}"
+    assert (await theirs.patch(path, json={"networks": ["10.0.0.0/8"]})).status_code == 403
+    assert (await operator.patch(path, json={"networks": ["10.0.0.0/8"]})).status_code == 200
+    narrowed = await theirs.patch(path, json={"trustId": False})
+    assert narrowed.json()["data"]["letInBy"] == ["network"]
+
+
 async def test_silent_devices_are_those_that_nothing_came_from(client, world, acme):
     fresh, old, never = [await world.make_vehicle(acme, name=name) for name in ("fresh", "old", "never")]
     for van in (fresh, old, never):
