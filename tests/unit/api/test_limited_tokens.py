@@ -126,6 +126,34 @@ async def test_a_filter_by_a_hidden_tag_finds_what_one_by_an_unknown_tag_does(li
         assert await found(limited, parentTagIds=tags["mine"]) == 1
 
 
+async def test_private_zones_are_not_a_limited_tokens_to_make_move_or_end(limited, client, make, acme, tags, world):
+    mine = {"tagIds": [tags["mine"]]}
+    body = {"name": "Home", "formattedAddress": "x", "geofence": CIRCLE, **mine}
+    private = {"odograph": {"isPrivateZone": True}}
+    elsewhere = {"circle": {**CIRCLE["circle"], "latitude": 53}}
+    zone, plain = await make("/addresses", **body, **private), await make("/addresses", **body)
+    path = f"/addresses/{zone['id']}"
+    for answer in (
+        await limited.post("/addresses", json={**body, **private}),
+        await limited.patch(f"/addresses/{plain['id']}", json=private),
+        await limited.patch(path, json={"odograph": {"isPrivateZone": False}}),
+        await limited.patch(path, json={"odograph": None}),
+        await limited.patch(path, json={"geofence": {"circle": {"radiusMeters": 20_000}}}),
+        await limited.patch(path, json={"geofence": elsewhere}),
+        await limited.patch(path, json={"latitude": 52.2, "longitude": 4.4}),
+        await limited.delete(path),
+    ):
+        assert answer.status_code == 403, answer.text
+        assert answer.json()["message"].startswith("odograph.isPrivateZone: ")
+    assert (await client.get(path)).json()["data"] == zone
+    assert world.directory.orgs.find_org(acme).body.shown_from_ms == 0, "no link lost its past"
+    renamed = await limited.patch(path, json={"name": "House", "geofence": CIRCLE, **private, **mine})
+    assert renamed.json()["data"]["name"] == "House"
+    assert (await limited.patch(f"/addresses/{plain['id']}", json={"geofence": elsewhere})).status_code == 200
+    assert (await limited.delete(f"/addresses/{plain['id']}")).status_code == 204
+    assert (await client.delete(path)).status_code == 204
+
+
 async def test_what_hangs_on_a_route_is_shown_only_with_a_tag_of_the_token(
     limited, client, make, world, acme, tags
 ):
