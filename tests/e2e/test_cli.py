@@ -183,6 +183,21 @@ def test_a_token_made_beside_the_server_reads_what_a_device_made_there_has_sent(
         assert httpx.get(f"{server.url}/me", headers=bearer).status_code == 401
 
 
+def test_revoking_a_token_says_which_others_end_with_it(home: Path) -> None:
+    with serving(home) as server:
+        done(home, "org", "create", "Acme")
+        scopes = ("--scope", "Write API Tokens", "--scope", "Read API Tokens")
+        token = done(home, "token", "create", "--name", "admin", *scopes)
+        bearer = {"authorization": f"Bearer {token}"}
+        body = {"name": "helper", "scopes": ["Read API Tokens"]}
+        made = httpx.post(f"{server.url}/odograph/tokens", headers=bearer, json=body).json()["data"]
+        listed = {one["name"]: one for one in json.loads(done(home, "token", "list", "--json"))}
+        assert listed["helper"]["madeByTokenId"] == listed["admin"]["id"]
+        said = run(home, "token", "revoke", "admin").stderr.strip()
+        assert said == f"Revoked token 'admin' (id {listed['admin']['id']}), and 1 made with it: {made['id']}."
+        assert done(home, "token", "list", "--json") == "[]"
+
+
 def test_commands_work_the_same_without_a_server(home: Path) -> None:
     assert "no data directory" in refused(home, "vehicle", "list")
     done(home, "org", "create", "Acme")

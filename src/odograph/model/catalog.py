@@ -129,6 +129,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     scopes: tuple[str, ...] = ()
     tag_ids: tuple[int, ...] = ()  # numbers of tags; () sees the whole org
     expires_ms: int = 0  # 0: never
+    maker_id: int = 0  # record id of the token that made it, and takes it along when it is revoked; 0: the operator
 
 
 class Knock(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -220,7 +220,8 @@ async def test_a_new_token_works_at_once_and_is_dead_once_revoked(client, world)
     listed = (await client.get("/odograph/tokens")).json()["data"]
     assert made["hint"] == made["token"][-4:]
     assert made["token"] not in str(listed)
-    assert (await client.delete(f"/odograph/tokens/{made['id']}")).status_code == 204
+    ended = (await client.delete(f"/odograph/tokens/{made['id']}")).json()["data"]
+    assert ended == {"ids": [made["id"]]}
     assert (await fresh.get("/fleet/vehicles")).status_code == 401
 
 
@@ -253,6 +254,40 @@ async def test_no_token_makes_one_that_may_more_than_itself(client, world, acme)
     wide = (await client.post("/odograph/tokens", json={"name": "wide"})).json()["data"]
     assert wide["id"] not in {one["id"] for one in (await limited.get("/odograph/tokens")).json()["data"]}
     assert (await limited.delete(f"/odograph/tokens/{wide['id']}")).status_code == 404
+
+
+async def test_what_a_token_made_lasts_no_longer_and_ends_with_it(client, world, acme):
+    soon_ms = world.clock.now_ms() + 60_000
+    guest = world.client(await world.make_token(acme, expires_ms=soon_ms))
+    made = (await guest.post("/odograph/tokens", json={"name": "x", "scopes": EVERY_SCOPE})).json()["data"]
+    assert made["expiresAtTime"] == "2024-05-01T10:01:00Z", "as long as its maker, where nothing is asked for"
+    later = {"name": "x", "expiresAtTime": "2024-05-01T10:01:01Z"}
+    refused = await guest.post("/odograph/tokens", json=later)
+    assert refused.status_code == 403
+    assert "ends at 2024-05-01T10:01:00Z" in refused.json()["message"]
+    sooner = await guest.post("/odograph/tokens", json={**later, "expiresAtTime": "2024-05-01T10:00:30Z"})
+    assert sooner.json()["data"]["expiresAtTime"] == "2024-05-01T10:00:30Z"
+    child = world.client(made["token"])
+    grandchild = (await child.post("/odograph/tokens", json={"name": "x"})).json()["data"]
+    assert grandchild["madeByTokenId"] == made["id"]
+    ended = (await client.delete(f"/odograph/tokens/{made['madeByTokenId']}")).json()["data"]["ids"]
+    assert ended == [made["madeByTokenId"], made["id"], sooner.json()["data"]["id"], grandchild["id"]]
+    for text in (made["token"], grandchild["token"], sooner.json()["data"]["token"]):
+        assert (await world.client(text).get("/me")).status_code == 401
+    assert (await client.get("/me")).status_code == 200
+
+
+async def test_no_token_revokes_one_that_may_more_than_itself(client, world, acme):
+    narrow = world.client(await world.make_token(acme, ["Read Vehicles", "Write API Tokens"]))
+    wide = (await client.post("/odograph/tokens", json={"name": "x", "scopes": EVERY_SCOPE})).json()["data"]
+    refused = await narrow.delete(f"/odograph/tokens/{wide['id']}")
+    assert refused.status_code == 403
+    assert "lacks" in refused.json()["message"]
+    assert "Write Vehicles" in refused.json()["message"]
+    assert (await world.client(wide["token"]).get("/me")).status_code == 200
+    like = (await client.post("/odograph/tokens", json={"name": "x", "scopes": ["Read Vehicles"]})).json()["data"]
+    assert (await narrow.delete(f"/odograph/tokens/{like['id']}")).status_code == 200
+    assert (await client.delete(f"/odograph/tokens/{wide['id']}")).status_code == 200
 
 
 async def test_scopes_are_named_as_the_vendor_names_them(client):
