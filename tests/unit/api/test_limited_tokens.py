@@ -126,6 +126,27 @@ async def test_a_filter_by_a_hidden_tag_finds_what_one_by_an_unknown_tag_does(li
         assert await found(limited, parentTagIds=tags["mine"]) == 1
 
 
+async def test_a_name_that_something_hidden_has_too_means_what_the_token_sees(client, make, world, acme, tags):
+    vin, tag = "1FUJGLDR8CSBK1111", "samsara.name:Mine"
+    later = (await make("/tags", name="Mine"))["id"]
+    late = world.client(await world.make_token(acme, tag_ids=[later]))
+    await world.make_vehicle(acme, name="Hidden", vin=vin, tag_ids=[tags["mine"]])
+    van = public_id(await world.make_vehicle(acme, name="Van", vin=vin, tag_ids=[later]))
+    assert (await client.get(f"/tags/{tag}")).json()["data"]["id"] == tags["mine"], "the oldest"
+    assert (await late.get(f"/tags/{tag}")).json()["data"]["id"] == later
+    assert (await late.get(f"/fleet/vehicles/samsara.vin:{vin}")).json()["data"]["id"] == van
+    for filters in ({"tagIds": tag}, {"parentTagIds": tag}):
+        assert [one["id"] for one in (await late.get("/fleet/vehicles", params=filters)).json()["data"]] == [van]
+    await world.report(acme, world.directory.find_asset(acme, van), NOON_MS)
+    located = await late.get("/fleet/vehicles/locations", params={"vehicleIds": f"samsara.vin:{vin}"})
+    assert [one["id"] for one in located.json()["data"]] == [van]
+    made = await late.post("/assets", json={"type": "vehicle", "name": "New", "tagIds": [tag]})
+    assert made.status_code == 200, made.text
+    for config in ({"tagIds": [tag]}, {"assetId": f"samsara.vin:{vin}"}):
+        link = {"name": "x", "type": "assetsLocation", "assetsLocationLinkConfig": config}
+        assert (await late.post("/live-shares", json=link)).status_code == 200, config
+
+
 async def test_private_zones_are_not_a_limited_tokens_to_make_move_or_end(limited, client, make, acme, tags, world):
     mine = {"tagIds": [tags["mine"]]}
     body = {"name": "Home", "formattedAddress": "x", "geofence": CIRCLE, **mine}

@@ -79,9 +79,12 @@ async def test_among_several_orgs_the_operator_alone_accepts_a_knock_without_a_k
     await orgs.create(catalog, "Other")
     await knocks.record(catalog, [(org, make_knock("a"))])
     (knock,) = knocks.list_(catalog.directory, org)
-    for way in ({"from_network": True}, {"trust_id": True}):
+    for attempt in (
+        knocks.accept(catalog, org, knock.id, from_network=True),
+        knocks.accept(catalog, org, knock.id, trust_id=True),
+    ):
         with pytest.raises(Refusal, match="operator") as refused:
-            await knocks.accept(catalog, org, knock.id, **way)
+            await attempt
         assert refused.value.kind is Kind.FORBIDDEN
     assert (await knocks.accept(catalog, org, knock.id, from_network=True, is_operator=True)).key is None
 
