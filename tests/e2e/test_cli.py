@@ -186,6 +186,21 @@ def test_a_token_made_beside_the_server_reads_what_a_device_made_there_has_sent(
     assert "s ago, of vehicle" in done(home, "device", "list")
 
 
+def test_revoking_a_token_says_which_others_end_with_it(home: Path) -> None:
+    with serving(home) as server:
+        done(home, "org", "create", "Acme")
+        scopes = ("--scope", "Write API Tokens", "--scope", "Read API Tokens")
+        token = done(home, "token", "create", "--name", "admin", *scopes)
+        bearer = {"authorization": f"Bearer {token}"}
+        body = {"name": "helper", "scopes": ["Read API Tokens"]}
+        made = httpx.post(f"{server.url}/odograph/tokens", headers=bearer, json=body).json()["data"]
+        listed = {one["name"]: one for one in json.loads(done(home, "token", "list", "--json"))}
+        assert listed["helper"]["madeByTokenId"] == listed["admin"]["id"]
+        said = run(home, "token", "revoke", "admin").stderr.strip()
+        assert said == f"Revoked token 'admin' (id {listed['admin']['id']}), and 1 made with it: {made['id']}."
+        assert done(home, "token", "list", "--json") == "[]"
+
+
 def test_commands_work_the_same_without_a_server(home: Path) -> None:
     assert "no data directory" in refused(home, "vehicle", "list")
     done(home, "org", "create", "Acme")
@@ -408,6 +423,20 @@ def test_who_knocked_is_listed_and_let_in_with_one_command(home: Path) -> None:
         assert knocks[0]["deviceId"] == "stranger"
         key = done(home, "device", "accept", "stranger", "--name", "Van 5")
         assert httpx.get(f"{url}&key={key}").status_code == 200
+
+
+def test_the_operator_binds_a_device_to_its_network_whatever_orgs_there_are(home: Path) -> None:
+    for org in ("Acme", "Globex"):
+        done(home, "org", "create", org)
+        device = ("--new-vehicle", "Van", "--device-id", "356307042441013")
+        done(home, "device", "add", "--org", org, *device)
+    bind = ("device", "bind", "Van", "--org")
+    bound = run(home, *bind, "Acme", "--network", "10.20.0.0/16")
+    assert bound.stderr.strip().endswith("is let in by its key or its id from 10.20.0.0/16.")
+    taken = refused(home, *bind, "Globex", "--trust-id")
+    assert "let in by the id '356307042441013' without a key already" in taken
+    assert run(home, *bind, "Acme").stderr.strip().endswith("is let in by its key.")
+    done(home, *bind, "Globex", "--trust-id")
 
 
 def test_devices_register_themselves_and_go_on_when_no_new_ones_may_come(home: Path) -> None:

@@ -11,9 +11,9 @@ from msgspec import UNSET, UnsetType
 from odograph.api.resources.base import Call
 from odograph.api.resources.vehicles import external_ids
 from odograph.api.wire import Time, render_time
-from odograph.catalog.fields import carries
 from odograph.catalog.routes import sees_vehicle
 from odograph.live.entity import Entity
+from odograph.model.access import carries
 from odograph.model.catalog import LiveShare
 from odograph.model.ids import AddressId, AssetId, render_asset_id
 from odograph.sharing.keys import key_hash, link_key, link_url, stop_key

@@ -13,7 +13,7 @@ from odograph.catalog import fields as check
 from odograph.catalog.changes import Catalog, Plan, delete, found, put, take_numbers, written
 from odograph.catalog.fencing import FenceFields, Ground, grounded
 from odograph.catalog.orgs import get as get_org
-from odograph.errors import invalid
+from odograph.errors import forbidden, invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.model.catalog import Address, PlannedStop, Stop
@@ -59,7 +59,7 @@ async def create(
 ) -> Entity[Address]:
     """A new address. `tag_limit` is the principal's `tag_ids`: it must carry one of them.
 
-    INVALID names the field that can't be kept.
+    INVALID names the field that can't be kept; FORBIDDEN for a private zone, with a limit.
     """
 
     def plan() -> Plan[Entity[Address]]:
@@ -68,6 +68,7 @@ async def create(
         blank = Address(numbers[0], "", "", _NOWHERE, now_ms, now_ms)
         body = _checked(catalog.directory, org, None, blank, fields, tag_limit)
         check.check_within_tags(tag_limit, body.tag_ids)
+        _check_zones_stay(tag_limit, None, body)
         return Plan([put(None, org, body), counting], lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -78,7 +79,8 @@ async def update(
 ) -> Entity[Address]:
     """Put the given fields in. External ids are merged by key; tags and other lists are replaced whole.
 
-    NOT_FOUND, also for an address that `tag_limit` hides; INVALID names the field that can't be kept.
+    NOT_FOUND, also for an address that `tag_limit` hides; INVALID names the field that can't be kept; FORBIDDEN
+    where a private zone would begin, move or end, with a limit.
     """
 
     def plan() -> Plan[Entity[Address]]:
@@ -87,6 +89,7 @@ async def update(
         if body == old.body:
             return Plan([], lambda _: old)
         check.check_within_tags(tag_limit, body.tag_ids)
+        _check_zones_stay(tag_limit, old.body, body)
         body = msgspec.structs.replace(body, updated_ms=catalog.clock.now_ms())
         changes = [put(old, org, body), *_floor(catalog, old, body), *_floors_of_links(catalog, old, body)]
         return Plan(changes, lambda records: written(records[0], body))
@@ -97,11 +100,12 @@ async def update(
 async def remove(catalog: Catalog, org: OrgId, number: int, tag_limit: frozenset[TagId] | None = None) -> None:
     """Delete an address. Stops at it stay where they are, as places of their own; links to it show nothing more.
 
-    NOT_FOUND, also for an address that `tag_limit` hides.
+    NOT_FOUND, also for an address that `tag_limit` hides; FORBIDDEN for a private zone, with a limit.
     """
 
     def plan() -> Plan[None]:
         old = get(catalog.directory, org, number, tag_limit)
+        _check_zones_stay(tag_limit, old.body, None)
         changes = [delete(old), *_floor(catalog, old, None), *_stops_of_their_own(catalog, org, old.body)]
         return Plan(changes, lambda _: None)
 
@@ -113,6 +117,22 @@ def get(
 ) -> Entity[Address]:
     """An address by its number; NOT_FOUND, also for one that `tag_limit` hides."""
     return found(check.visible(directory.addresses.find_by_number(org, number), tag_limit), "address")
+
+
+def _check_zones_stay(tag_limit: frozenset[TagId] | None, old: Address | None, new: Address | None) -> None:
+    """Private zones count for every link of the org, so that who is limited to tags leaves them as they are.
+
+    Whoever could draw one could darken links of vehicles that he doesn't see, and who ends one hides their past.
+    """
+    if tag_limit is not None and _zone(old) != _zone(new):
+        raise forbidden(
+            "odograph.isPrivateZone: a private zone counts for the whole organisation; this API token is limited "
+            "to tags, so it can't make, move, change or delete one."
+        )
+
+
+def _zone(address: Address | None) -> tuple[Geofence, float, float] | None:
+    return (address.fence, address.lat, address.lon) if address is not None and address.is_private else None
 
 
 def _floor(catalog: Catalog, old: Entity[Address], new: Address | None) -> list[Change]:

@@ -13,7 +13,7 @@ from odograph.catalog.assets import get as get_asset
 from odograph.catalog.assets import new_body as new_asset_body
 from odograph.catalog.changes import Catalog, Plan, delete, found, put, written
 from odograph.catalog.secrets import hex_digest, new_key
-from odograph.errors import invalid
+from odograph.errors import forbidden, invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.model.catalog import Device
@@ -41,24 +41,27 @@ async def add(
     with_key: bool = True,
     new_vehicle: str | None = None,
     tag_limit: frozenset[TagId] | None = None,
+    is_operator: bool = False,
 ) -> tuple[Entity[Device], str | None]:
     """A new device and its key, which is shown this once and kept as a hash; None where it gets none.
 
     With the name of a new vehicle, that is made in the same commit, and the device is mounted on it. Without a key
     it needs a device id, by which a network, the operator's trust or a forwarder lets it in. `tag_limit` is the
-    principal's `tag_ids`: nothing that it does not see is named in a refusal. NOT_FOUND for the vehicle, or INVALID
-    naming the field.
+    principal's `tag_ids`: nothing that it does not see is named in a refusal. NOT_FOUND for the vehicle; INVALID
+    naming the field; FORBIDDEN as `check_ways_by_id` says.
     """
     key = new_key() if with_key else None
 
     def plan() -> Plan[tuple[Entity[Device], str | None]]:
         if new_vehicle is None:
             body = new_body(catalog, org, fields, key, tag_limit)
+            check_ways_by_id(catalog.directory, org, None, body, is_operator=is_operator)
             return Plan([put(None, org, body)], lambda records: (written(records[0], body), key))
         numbers, counting = number_assets(catalog.directory, 1)
         asset = new_asset_body(catalog, org, numbers[0], AssetFields(name=new_vehicle))
         named = msgspec.structs.replace(fields, name=fields.name or asset.name)
         body = _sound(msgspec.structs.replace(new_body(catalog, org, named, key, tag_limit), asset_id=asset.number))
+        check_ways_by_id(catalog.directory, org, None, body, is_operator=is_operator)
         changes = [put(None, org, body), put(None, org, asset), counting]
         return Plan(changes, lambda records: (written(records[0], body), key))
 
@@ -71,14 +74,20 @@ async def update(
     device: RecordId,
     fields: DeviceFields,
     tag_limit: frozenset[TagId] | None = None,
+    *,
+    is_operator: bool = False,
 ) -> Entity[Device]:
-    """Put the given fields in. NOT_FOUND for device or vehicle, or INVALID naming the field."""
+    """Put the given fields in.
+
+    NOT_FOUND for device or vehicle; INVALID naming the field; FORBIDDEN as `check_ways_by_id` says.
+    """
 
     def plan() -> Plan[Entity[Device]]:
         old = get(catalog.directory, org, device)
         body = _checked(catalog.directory, org, old, old.body, fields, tag_limit)
         if body == old.body:
             return Plan([], lambda _: old)
+        check_ways_by_id(catalog.directory, org, old.body, body, is_operator=is_operator)
         return Plan([put(old, org, body)], lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -142,6 +151,33 @@ def check_device_id(
         whose = f"device {other.body.name!r}" if is_seen else "another device of the organisation"
         raise invalid(f"deviceId: {device_id!r} already belongs to {whose}; it must be unique.")
     return device_id
+
+
+def check_ways_by_id(
+    directory: Directory, org: OrgId, old: Device | None, body: Device, *, is_operator: bool
+) -> None:
+    """Refuse a way in without a key that the device (None: a new one) doesn't have yet, where it could harm others.
+
+    Whoever comes without a key says an id and nothing else, and ids can be guessed. So where there are several
+    orgs, which of them an id belongs to is for the operator alone to say: FORBIDDEN else. And it belongs to one
+    device of the install: INVALID where another org's is let in by it. Ways that it has may stay and be taken away.
+    """
+    had = frozenset() if old is None or old.device_id != body.device_id else old.ways_by_id()
+    gained = body.ways_by_id() - had
+    if not gained:
+        return
+    field = "trustId" if "" in gained else "networks"
+    if not is_operator and len(directory.orgs) > 1:
+        raise forbidden(
+            f"{field}: lets a device in by its id without a key; on a server of several organisations that is for "
+            "the server's operator to say, with the command 'odograph device'."
+        )
+    for other in directory.devices.list_by_device_id(body.device_id):
+        if other.org != org and other.body.ways_by_id():
+            raise invalid(
+                f"{field}: a device of another organisation is let in by the id {body.device_id!r} without a key "
+                "already; give this one a key."
+            )
 
 
 def _checked(

@@ -102,7 +102,7 @@ def _assignment(
         return []
     if not fields.vehicle or fields.vehicle == "0":
         return unassigned(catalog, org, number, 0)
-    asset = check.visible(catalog.directory.find_asset(org, fields.vehicle), tag_limit)
+    asset = catalog.directory.find_asset(org, fields.vehicle, tag_limit)
     if asset is None:
         raise invalid(f"staticAssignedVehicleId: there is no vehicle {fields.vehicle[:60]!r}; list the vehicles.")
     if asset.body.driver_id == number:

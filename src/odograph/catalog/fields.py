@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
+from odograph.model.access import carries
 from odograph.model.catalog import Address, Asset, Driver, Tag
 from odograph.model.ids import OrgId, TagId
 
@@ -176,16 +177,11 @@ def tag_ids(
     """
     numbers = {number for number in before if not carries((number,), limit)}
     for one in given or ():
-        tag = directory.find_tag(org, one)
-        if tag is None or not carries((tag.body.number,), limit):
+        tag = directory.find_tag(org, one, limit)
+        if tag is None:
             raise invalid(f"tagIds: there is no tag {one[:60]!r}; list the tags to see their ids.")
         numbers.add(tag.body.number)
     return tuple(sorted(numbers))
-
-
-def carries(numbers: Iterable[int], limit: frozenset[TagId] | None) -> bool:
-    """Whether one of these tags is among those that a token is limited to; always where it is not limited."""
-    return limit is None or not limit.isdisjoint(map(TagId, numbers))
 
 
 def visible(entity: Entity[T] | None, limit: frozenset[TagId] | None) -> Entity[T] | None:

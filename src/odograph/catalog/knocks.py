@@ -10,7 +10,7 @@ import msgspec
 
 from odograph.catalog.assets import AssetFields, new_body, number_assets
 from odograph.catalog.changes import Catalog, Plan, added, delete, found, knock_key, put, written
-from odograph.catalog.devices import check_device_id, fresh_body
+from odograph.catalog.devices import check_device_id, check_ways_by_id, fresh_body
 from odograph.catalog.fields import networks
 from odograph.catalog.secrets import new_key
 from odograph.errors import invalid
@@ -56,11 +56,13 @@ async def accept(
     *,
     from_network: bool = False,
     trust_id: bool = False,
+    is_operator: bool = False,
 ) -> Mounted:
     """Make a vehicle and a device of a knock on this org's list, or on nobody's, and strike it off: one commit.
 
     The device gets a key, unless the address it knocked from (`from_network`) or its id alone (`trust_id`) is
-    to be enough. NOT_FOUND for the knock; INVALID for one that named no id, or that was a device of the org.
+    to be enough. NOT_FOUND for the knock; INVALID for one that named no id, or that was a device of the org;
+    FORBIDDEN as `devices.check_ways_by_id` says.
     """
 
     def plan() -> Plan[Mounted]:
@@ -81,6 +83,7 @@ async def accept(
         device = fresh_body(asset.name, asset.number, asset.created_ms, device_id=device_id, key=key)
         allowed = networks([old.body.address]) if from_network else ()
         device = msgspec.structs.replace(device, networks=allowed, trust_id=trust_id)
+        check_ways_by_id(directory, org, None, device, is_operator=is_operator)
         changes = [put(None, org, asset), put(None, org, device), counting, delete(old)]
         return Plan(changes, lambda records: Mounted(written(records[0], asset), written(records[1], device), key))
 

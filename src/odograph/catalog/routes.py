@@ -16,6 +16,7 @@ from odograph.catalog.stops import StopFields
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
+from odograph.model.access import carries
 from odograph.model.catalog import RecurringRoute, Route, Stop
 from odograph.model.ids import AssetId, OrgId, RouteId, TagId
 from odograph.store.base import Change
@@ -117,7 +118,7 @@ def get(directory: Directory, org: OrgId, number: RouteId, tag_limit: TagLimit =
 
 def is_visible(directory: Directory, org: OrgId, body: Route | RecurringRoute, tag_limit: TagLimit) -> bool:
     """Whether it, or its vehicle, carries one of these tags."""
-    if check.carries(body.tag_ids, tag_limit):
+    if carries(body.tag_ids, tag_limit):
         return True
     return bool(body.asset_id) and sees_vehicle(directory, org, AssetId(body.asset_id), tag_limit)
 
@@ -179,8 +180,8 @@ def one_of(field: str, value: str | None, allowed: Sequence[str]) -> str:
 
 
 def _vehicle(directory: Directory, org: OrgId, text: str, tag_limit: TagLimit) -> int:
-    asset = directory.find_asset(org, text)
-    if asset is None or not sees_vehicle(directory, org, AssetId(asset.body.number), tag_limit):
+    asset = directory.find_asset(org, text, tag_limit)
+    if asset is None:
         raise invalid(f"vehicleId: there is no vehicle {text[:60]!r}; list the vehicles to see their ids.")
     return asset.body.number
 

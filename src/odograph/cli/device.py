@@ -174,6 +174,19 @@ async def accept(api: Api, knock: str, name: str, from_network: bool, trust_id: 
     await _show_new(api, made, as_json=as_json, qr=None)
 
 
+@device.command("bind")
+@click.argument("device")
+@click.option("--network", "networks", multiple=True, metavar="CIDR", help="As for add.")
+@click.option("--trust-id", is_flag=True, help="As for add.")
+@with_api()
+async def bind(api: Api, device: str, networks: Sequence[str], trust_id: bool) -> None:
+    """Say anew from where a device is let in by its id; without options from nowhere."""
+    found = await find_device(api, device)
+    body = {"networks": list(networks), "trustId": trust_id}
+    changed = await api.ask("PATCH", _DEVICES, found["id"], json=body)
+    say(f"Device {changed['name']!r} (id {changed['id']}) is let in by {_proof(changed)}.")
+
+
 @device.command("disable")
 @click.argument("device")
 @with_api()

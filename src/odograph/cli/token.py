@@ -83,19 +83,21 @@ async def list_(api: Api, as_json: bool) -> None:
             f"...{one['hint']}",
             ", ".join(tag["name"] for tag in one["tags"]),
             one.get("expiresAtTime", "never"),
+            one.get("madeByTokenId"),
             ", ".join(one["scopes"]),
         )
         for one in found
     ]
-    put_table(("ID", "NAME", "ENDS IN", "TAGS", "EXPIRES", "SCOPES"), rows)
+    put_table(("ID", "NAME", "ENDS IN", "TAGS", "EXPIRES", "MADE BY", "SCOPES"), rows)
 
 
 @token.command("revoke")
 @click.argument("token")
 @with_api()
 async def revoke(api: Api, token: str) -> None:
-    """End a token (id or name) at once."""
+    """End a token (id or name) at once, and those that it made."""
     found = [one async for one in api.every("/odograph/tokens") if token in {one["id"], one["name"]}]
     one = the_one(found, "token", token)
-    await api.delete("/odograph/tokens", one["id"])
-    say(f"Revoked token {one['name']!r} (id {one['id']}).")
+    _, *made = (await api.ask("DELETE", "/odograph/tokens", one["id"]))["ids"]
+    them = f", and {len(made)} made with it: {', '.join(made)}" if made else ""
+    say(f"Revoked token {one['name']!r} (id {one['id']}){them}.")

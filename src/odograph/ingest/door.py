@@ -1,7 +1,8 @@
 """Who may come in: from the claim and the credentials of a sender to the device, its asset and its org.
 
 A key lets in; knowing an id does not, unless the operator bound the id to a network or said that the id alone is
-enough. What a device calls itself is not held against its key: the key is the proof, the id is a name.
+enough; namesakes that are let in by keys alone, in whichever org, change nothing about that. What a device calls
+itself is not held against its key: the key is the proof, the id is a name.
 API tokens don't count here, and keys have no rate limit.
 """
 
@@ -218,12 +219,14 @@ class Door:
     def _enter_by_id(self, protocol: str, claim: Claim, sender: Sender) -> Passage:
         if not claim.device:
             raise _no_key(protocol)
-        candidates = self._directory.devices.list_by_device_id(claim.device)
-        found = [one for one in candidates if _is_enough(one.body, sender.address)]
+        namesakes = self._directory.devices.list_by_device_id(claim.device)
+        bound = [one for one in namesakes if one.body.ways_by_id()]
+        found = [one for one in bound if _is_enough(one.body, sender.address)]
         if len(found) != 1:
             # One answer for all cases: who asks without proof must not learn which ids exist.
             message = f"Device {claim.device[:MAX_DEVICE_ID]!r} is not let in by its id alone. Send its key."
-            raise Unwelcome(_why_not(candidates, found), message, kind=Kind.UNAUTHENTICATED)
+            org, device = (bound[0].org, bound[0].id) if len(bound) == 1 else (INSTALL, None)
+            raise Unwelcome(_why_not(bound, found), message, org=org, device=device, kind=Kind.UNAUTHENTICATED)
         return self._pass(protocol, found[0])
 
     def _find_claimed(self, org: OrgId, claim: Claim, forwarder: RecordId | None = None) -> Entity[Device] | None:
@@ -290,11 +293,11 @@ def _is_enough(device: Device, address: str) -> bool:
     return device.trust_id or any(_is_within(address, network) for network in device.networks)
 
 
-def _why_not(candidates: list[Entity[Device]], found: list[Entity[Device]]) -> str:
-    """The reason for the operator's eyes."""
+def _why_not(bound: list[Entity[Device]], found: list[Entity[Device]]) -> str:
+    """The reason for the operator's eyes. Several can be meant only where the catalogue is older than its rule."""
     if found:
         return AMBIGUOUS_ID
-    return OTHER_NETWORK if any(one.body.networks for one in candidates) else ID_ALONE
+    return OTHER_NETWORK if bound else ID_ALONE
 
 
 @lru_cache(maxsize=4096)

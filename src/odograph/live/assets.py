@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from odograph.live.compact import Hints, Interned, Many, Places
 from odograph.live.entity import Entity
+from odograph.model.access import carries
 from odograph.model.catalog import Asset
-from odograph.model.ids import AssetId, OrgId, render_asset_id
+from odograph.model.ids import AssetId, OrgId, TagId, render_asset_id
 from odograph.store.base import Record
 
 AssetIds = npt.NDArray[np.uint32]
@@ -117,15 +118,18 @@ class Assets(Many[Asset]):
         slot = self._places.find(number)
         return self._entity(slot) if slot >= 0 and self._shelf.orgs[slot] == org else None
 
-    def find_by_name(self, org: OrgId, text: str) -> Entity[Asset] | None:
+    def find_by_name(self, org: OrgId, text: str, limit: frozenset[TagId] | None = None) -> Entity[Asset] | None:
         """By an external id `key:value`, `samsara.vin:…` or `samsara.serial:…`.
 
-        Vehicles can share a VIN by mistake: then the one with the lowest number is meant.
+        Vehicles can share a VIN by mistake: then the one with the lowest number is meant, for a token limited to
+        tags of those that it sees.
         """
         found = [
             entity
             for slot in self._names.find(_code(org, text))
-            if (entity := self._entity(slot)).org == org and text in names_of(entity.body)
+            if (entity := self._entity(slot)).org == org
+            and text in names_of(entity.body)
+            and carries(entity.body.tag_ids, limit)
         ]
         return min(found, key=lambda entity: entity.body.number, default=None)
 

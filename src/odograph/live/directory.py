@@ -18,7 +18,7 @@ from odograph.live.numbered import Numbered, Tagged
 from odograph.live.routes import RecurringRoutes, Routes
 from odograph.live.shares import Shares
 from odograph.live.tags import Tags
-from odograph.model.access import SCOPES_BY_LABEL, Principal
+from odograph.model.access import SCOPES_BY_LABEL, Principal, carries
 from odograph.model.catalog import (
     Asset,
     Contact,
@@ -158,16 +158,17 @@ class Directory:
                 shelf.put(record)
             self.rev = max(self.rev, record.rev)
 
-    def find_asset(self, org: OrgId, text: str) -> Entity[Asset] | None:
-        """By its public id or a name `key:value`, as both stand in paths."""
+    def find_asset(self, org: OrgId, text: str, limit: frozenset[TagId] | None = None) -> Entity[Asset] | None:
+        """By its public id or a name `key:value`, as both stand in paths; `limit`: a principal's `tag_ids`."""
         if ":" in text:
-            return self.assets.find_by_name(org, text)
+            return self.assets.find_by_name(org, text, limit)
         number = parse_asset_id(text)
-        return None if number is None else self.assets.find_by_number(org, number)
+        asset = None if number is None else self.assets.find_by_number(org, number)
+        return asset if asset is not None and carries(asset.body.tag_ids, limit) else None
 
-    def find_tag(self, org: OrgId, text: str) -> Entity[Tag] | None:
-        """By its id or a name `key:value`, as both stand in paths."""
-        return self.tags.find_by_text(org, text)
+    def find_tag(self, org: OrgId, text: str, limit: frozenset[TagId] | None = None) -> Entity[Tag] | None:
+        """By its id or a name `key:value`, as both stand in paths; `limit`: a principal's `tag_ids`."""
+        return self.tags.find_seen(org, text, limit)
 
     def find_external(self, org: OrgId, text: str) -> Entity[Any] | None:
         """Whoever holds the external id `key:value`, of whichever kind: a pair is unique in an org."""
@@ -193,7 +194,7 @@ class Directory:
         if not (tag_ids or parent_tag_ids or vehicle_ids):
             return mine
         wanted = self.tags_meant(principal, tag_ids, parent_tag_ids)
-        chosen = _united(roll.tagged(wanted), self._numbers(principal.org, called, vehicle_ids))
+        chosen = _united(roll.tagged(wanted), self._numbers(principal, called, vehicle_ids))
         return chosen if mine is None else np.intersect1d(chosen, mine, assume_unique=True)
 
     def tags_meant(self, principal: Principal, tag_ids: Sequence[str], parent_tag_ids: Sequence[str]) -> set[TagId]:
@@ -202,9 +203,8 @@ class Directory:
         To who is limited to tags no others are known. INVALID for an id that could never be one.
         """
         mine = principal.tag_ids
-        wanted = self._tag_ids(principal.org, "tagIds", tag_ids)
-        roots = self._tag_ids(principal.org, "parentTagIds", parent_tag_ids)
-        wanted |= self.tags.subtree(principal.org, roots if mine is None else roots & mine)
+        wanted = self._tag_ids(principal, "tagIds", tag_ids)
+        wanted |= self.tags.subtree(principal.org, self._tag_ids(principal, "parentTagIds", parent_tag_ids))
         return wanted if mine is None else wanted & mine
 
     def sees(self, principal: Principal, number: AssetId) -> bool:
@@ -217,23 +217,24 @@ class Directory:
         place = int(np.searchsorted(mine, number))
         return place < len(mine) and int(mine[place]) == number
 
-    def _tag_ids(self, org: OrgId, field: str, texts: Sequence[str]) -> set[TagId]:
+    def _tag_ids(self, principal: Principal, field: str, texts: Sequence[str]) -> set[TagId]:
         for text in texts:
             _check_id(field, text)
-        return {TagId(tag.body.number) for text in texts if (tag := self.find_tag(org, text)) is not None}
+        found = (self.find_tag(principal.org, text, principal.tag_ids) for text in texts)
+        return {TagId(tag.body.number) for tag in found if tag is not None}
 
-    def _numbers(self, org: OrgId, field: str, texts: Sequence[str]) -> AssetIds:
+    def _numbers(self, principal: Principal, field: str, texts: Sequence[str]) -> AssetIds:
         for text in texts:
             _check_id(field, text)
-        numbers = {number for text in texts if (number := self._number(org, text)) is not None}
+        numbers = {number for text in texts if (number := self._number(principal, text)) is not None}
         return np.array(sorted(numbers), dtype=np.uint32) if numbers else NONE
 
-    def _number(self, org: OrgId, text: str) -> AssetId | None:
+    def _number(self, principal: Principal, text: str) -> AssetId | None:
         if ":" in text:
-            asset = self.assets.find_by_name(org, text)
+            asset = self.assets.find_by_name(principal.org, text, principal.tag_ids)
             return None if asset is None else AssetId(asset.body.number)
         number = parse_asset_id(text)
-        return number if number is not None and self.assets.org_of(number) == org else None
+        return number if number is not None and self.assets.org_of(number) == principal.org else None
 
 
 def _check_id(field: str, text: str) -> None:

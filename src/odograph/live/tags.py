@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from odograph.live.entity import Entity
 from odograph.live.numbered import Numbered
+from odograph.model.access import carries
 from odograph.model.catalog import Tag
 from odograph.model.ids import OrgId, TagId
 
@@ -25,12 +26,16 @@ class Tags(Numbered[Tag]):
         if new is not None:
             self._children.setdefault(new.body.parent_id, set()).add(new.body.number)
 
-    def find_by_name(self, org: OrgId, text: str) -> Entity[Tag] | None:
-        """By an external id `key:value`, or `samsara.name:…` (of several, the oldest)."""
+    def find_seen(self, org: OrgId, text: str, limit: frozenset[TagId] | None) -> Entity[Tag] | None:
+        """By its id, an external id `key:value` or `samsara.name:…`, as far as a token limited to tags sees it.
+
+        Tags can share a name: then the oldest is meant of those that it sees.
+        """
         key, _, value = text.partition(":")
+        found: Iterable[Entity[Tag] | None] = (self.find_by_text(org, text),)
         if key == "samsara.name":
-            return next((tag for tag in self.list_(org) if tag.body.name == value), None)
-        return super().find_by_name(org, text)
+            found = (tag for tag in self.list_(org) if tag.body.name == value)
+        return next((tag for tag in found if tag is not None and carries((tag.body.number,), limit)), None)
 
     def children(self, org: OrgId, parent: TagId) -> list[Entity[Tag]]:
         """The tags right below this one, by number."""

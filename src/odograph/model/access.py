@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -59,3 +60,8 @@ class Principal:
     tag_ids: frozenset[TagId] | None = None
     """Sees only what carries one of these tags; None sees the whole org."""
     is_operator: bool = field(default=False)
+
+
+def carries(numbers: Iterable[int], limit: frozenset[TagId] | None) -> bool:
+    """Whether one of these tags is among those that a token is limited to; always where it is not limited."""
+    return limit is None or not limit.isdisjoint(map(TagId, numbers))

@@ -112,6 +112,12 @@ class Device(msgspec.Struct, frozen=True, omit_defaults=True):
     networks: tuple[str, ...] = ()  # CIDRs from which device_id alone is enough
     trust_id: bool = False  # device_id alone is enough from anywhere: the operator said so
 
+    def ways_by_id(self) -> frozenset[str]:
+        """The networks from which its id lets it in without a key, "" for anywhere; none for a forwarder."""
+        if not self.device_id or self.is_forwarder:
+            return frozenset()
+        return frozenset(self.networks) | (frozenset(("",)) if self.trust_id else frozenset())
+
 
 class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     """An API token of an org. `secret_hash` is the SHA-256, in hex, of the token's text."""
@@ -123,6 +129,7 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     scopes: tuple[str, ...] = ()
     tag_ids: tuple[int, ...] = ()  # numbers of tags; () sees the whole org
     expires_ms: int = 0  # 0: never
+    maker_id: int = 0  # record id of the token that made it, and takes it along when it is revoked; 0: the operator
 
 
 class Knock(msgspec.Struct, frozen=True, omit_defaults=True):

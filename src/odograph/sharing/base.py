@@ -10,6 +10,7 @@ import msgspec
 
 from odograph.errors import Refusal, invalid
 from odograph.live.directory import Directory
+from odograph.model.access import carries
 from odograph.model.catalog import LiveShare
 from odograph.model.ids import AssetId, OrgId, TagId
 
@@ -51,15 +52,15 @@ class Sight:
 
     def asset(self, field: str, text: str) -> int:
         """The number of an asset."""
-        asset = self.directory.find_asset(self.org, text)
-        if asset is None or not self.sees(asset.body.tag_ids):
+        asset = self.directory.find_asset(self.org, text, self.limit)
+        if asset is None:
             raise _unknown(field, "vehicle", text)
         return asset.body.number
 
     def tag(self, field: str, text: str) -> int:
         """The number of a tag."""
-        tag = self.directory.find_tag(self.org, text)
-        if tag is None or not self.sees((tag.body.number,)):
+        tag = self.directory.find_tag(self.org, text, self.limit)
+        if tag is None:
             raise _unknown(field, "tag", text)
         return tag.body.number
 
@@ -80,7 +81,7 @@ class Sight:
 
     def sees(self, tag_ids: tuple[int, ...]) -> bool:
         """Whether something with these tags may be shared."""
-        return self.limit is None or not self.limit.isdisjoint(map(TagId, tag_ids))
+        return carries(tag_ids, self.limit)
 
     def sees_route(self, tag_ids: tuple[int, ...], asset_id: int) -> bool:
         """A route may be shared by its own tags, or by those of its vehicle."""

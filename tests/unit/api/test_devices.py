@@ -86,6 +86,29 @@ async def test_a_device_says_by_what_it_is_let_in(client, world, acme):
     assert (mine["hasEnrolmentKey"], mine["devicesOnEnrolmentKey"]) == (True, 3)
 
 
+async def test_no_token_lets_a_device_in_by_its_id_on_a_server_of_several_orgs(client, world, acme):
+    van = public_id(await world.make_vehicle(acme, name="Van"))
+    body = {"vehicleId": van, "deviceId": "356307042441013", "networks": ["10.0.0.0/8"], "withKey": False}
+    alone = (await client.post("/odograph/devices", json=body)).json()["data"]
+    assert alone["letInBy"] == ["network"], "who is alone on the server harms nobody"
+    other = await world.make_org("Other")
+    theirs = world.client(await world.make_token(other))
+    taken = {"deviceId": "356307042441013", "trustId": True, "withKey": False}
+    free = {**taken, "deviceId": "356307042441014"}
+    refusals = [await theirs.post("/odograph/devices", json=some) for some in (taken, free)]
+    assert [refusal.status_code for refusal in refusals] == [403, 403]
+    assert refusals[0].json()["message"] == refusals[1].json()["message"], "it tells nothing about who has the id"
+    operator = world.client(operator=True, org="Other")
+    made = (await operator.post("/odograph/devices", json=free)).json()["data"]
+    assert made["letInBy"] == ["id"]
+    assert (await operator.post("/odograph/devices", json=taken)).status_code == 400
+    path = f"/odograph/devices/{made['id']}"
+    assert (await theirs.patch(path, json={"networks": ["10.0.0.0/8"]})).status_code == 403
+    assert (await operator.patch(path, json={"networks": ["10.0.0.0/8"]})).status_code == 200
+    narrowed = await theirs.patch(path, json={"trustId": False})
+    assert narrowed.json()["data"]["letInBy"] == ["network"]
+
+
 async def test_silent_devices_are_those_that_nothing_came_from(client, world, acme):
     fresh, old, never = [await world.make_vehicle(acme, name=name) for name in ("fresh", "old", "never")]
     ids = {}
@@ -235,7 +258,8 @@ async def test_a_new_token_works_at_once_and_is_dead_once_revoked(client, world)
     listed = (await client.get("/odograph/tokens")).json()["data"]
     assert made["hint"] == made["token"][-4:]
     assert made["token"] not in str(listed)
-    assert (await client.delete(f"/odograph/tokens/{made['id']}")).status_code == 204
+    ended = (await client.delete(f"/odograph/tokens/{made['id']}")).json()["data"]
+    assert ended == {"ids": [made["id"]]}
     assert (await fresh.get("/fleet/vehicles")).status_code == 401
 
 
@@ -268,6 +292,40 @@ async def test_no_token_makes_one_that_may_more_than_itself(client, world, acme)
     wide = (await client.post("/odograph/tokens", json={"name": "wide"})).json()["data"]
     assert wide["id"] not in {one["id"] for one in (await limited.get("/odograph/tokens")).json()["data"]}
     assert (await limited.delete(f"/odograph/tokens/{wide['id']}")).status_code == 404
+
+
+async def test_what_a_token_made_lasts_no_longer_and_ends_with_it(client, world, acme):
+    soon_ms = world.clock.now_ms() + 60_000
+    guest = world.client(await world.make_token(acme, expires_ms=soon_ms))
+    made = (await guest.post("/odograph/tokens", json={"name": "x", "scopes": EVERY_SCOPE})).json()["data"]
+    assert made["expiresAtTime"] == "2024-05-01T10:01:00Z", "as long as its maker, where nothing is asked for"
+    later = {"name": "x", "expiresAtTime": "2024-05-01T10:01:01Z"}
+    refused = await guest.post("/odograph/tokens", json=later)
+    assert refused.status_code == 403
+    assert "ends at 2024-05-01T10:01:00Z" in refused.json()["message"]
+    sooner = await guest.post("/odograph/tokens", json={**later, "expiresAtTime": "2024-05-01T10:00:30Z"})
+    assert sooner.json()["data"]["expiresAtTime"] == "2024-05-01T10:00:30Z"
+    child = world.client(made["token"])
+    grandchild = (await child.post("/odograph/tokens", json={"name": "x"})).json()["data"]
+    assert grandchild["madeByTokenId"] == made["id"]
+    ended = (await client.delete(f"/odograph/tokens/{made['madeByTokenId']}")).json()["data"]["ids"]
+    assert ended == [made["madeByTokenId"], made["id"], sooner.json()["data"]["id"], grandchild["id"]]
+    for text in (made["token"], grandchild["token"], sooner.json()["data"]["token"]):
+        assert (await world.client(text).get("/me")).status_code == 401
+    assert (await client.get("/me")).status_code == 200
+
+
+async def test_no_token_revokes_one_that_may_more_than_itself(client, world, acme):
+    narrow = world.client(await world.make_token(acme, ["Read Vehicles", "Write API Tokens"]))
+    wide = (await client.post("/odograph/tokens", json={"name": "x", "scopes": EVERY_SCOPE})).json()["data"]
+    refused = await narrow.delete(f"/odograph/tokens/{wide['id']}")
+    assert refused.status_code == 403
+    assert "lacks" in refused.json()["message"]
+    assert "Write Vehicles" in refused.json()["message"]
+    assert (await world.client(wide["token"]).get("/me")).status_code == 200
+    like = (await client.post("/odograph/tokens", json={"name": "x", "scopes": ["Read Vehicles"]})).json()["data"]
+    assert (await narrow.delete(f"/odograph/tokens/{like['id']}")).status_code == 200
+    assert (await client.delete(f"/odograph/tokens/{wide['id']}")).status_code == 200
 
 
 async def test_scopes_are_named_as_the_vendor_names_them(client):

@@ -126,6 +126,55 @@ async def test_a_filter_by_a_hidden_tag_finds_what_one_by_an_unknown_tag_does(li
         assert await found(limited, parentTagIds=tags["mine"]) == 1
 
 
+async def test_a_name_that_something_hidden_has_too_means_what_the_token_sees(client, make, world, acme, tags):
+    vin, tag = "1FUJGLDR8CSBK1111", "samsara.name:Mine"
+    later = (await make("/tags", name="Mine"))["id"]
+    late = world.client(await world.make_token(acme, tag_ids=[later]))
+    await world.make_vehicle(acme, name="Hidden", vin=vin, tag_ids=[tags["mine"]])
+    van = public_id(await world.make_vehicle(acme, name="Van", vin=vin, tag_ids=[later]))
+    assert (await client.get(f"/tags/{tag}")).json()["data"]["id"] == tags["mine"], "the oldest"
+    assert (await late.get(f"/tags/{tag}")).json()["data"]["id"] == later
+    assert (await late.get(f"/fleet/vehicles/samsara.vin:{vin}")).json()["data"]["id"] == van
+    for filters in ({"tagIds": tag}, {"parentTagIds": tag}):
+        assert [one["id"] for one in (await late.get("/fleet/vehicles", params=filters)).json()["data"]] == [van]
+    await world.report(acme, world.directory.find_asset(acme, van), NOON_MS)
+    located = await late.get("/fleet/vehicles/locations", params={"vehicleIds": f"samsara.vin:{vin}"})
+    assert [one["id"] for one in located.json()["data"]] == [van]
+    made = await late.post("/assets", json={"type": "vehicle", "name": "New", "tagIds": [tag]})
+    assert made.status_code == 200, made.text
+    for config in ({"tagIds": [tag]}, {"assetId": f"samsara.vin:{vin}"}):
+        link = {"name": "x", "type": "assetsLocation", "assetsLocationLinkConfig": config}
+        assert (await late.post("/live-shares", json=link)).status_code == 200, config
+
+
+async def test_private_zones_are_not_a_limited_tokens_to_make_move_or_end(limited, client, make, acme, tags, world):
+    mine = {"tagIds": [tags["mine"]]}
+    body = {"name": "Home", "formattedAddress": "x", "geofence": CIRCLE, **mine}
+    private = {"odograph": {"isPrivateZone": True}}
+    elsewhere = {"circle": {**CIRCLE["circle"], "latitude": 53}}
+    zone, plain = await make("/addresses", **body, **private), await make("/addresses", **body)
+    path = f"/addresses/{zone['id']}"
+    for answer in (
+        await limited.post("/addresses", json={**body, **private}),
+        await limited.patch(f"/addresses/{plain['id']}", json=private),
+        await limited.patch(path, json={"odograph": {"isPrivateZone": False}}),
+        await limited.patch(path, json={"odograph": None}),
+        await limited.patch(path, json={"geofence": {"circle": {"radiusMeters": 20_000}}}),
+        await limited.patch(path, json={"geofence": elsewhere}),
+        await limited.patch(path, json={"latitude": 52.2, "longitude": 4.4}),
+        await limited.delete(path),
+    ):
+        assert answer.status_code == 403, answer.text
+        assert answer.json()["message"].startswith("odograph.isPrivateZone: ")
+    assert (await client.get(path)).json()["data"] == zone
+    assert world.directory.orgs.find_org(acme).body.shown_from_ms == 0, "no link lost its past"
+    renamed = await limited.patch(path, json={"name": "House", "geofence": CIRCLE, **private, **mine})
+    assert renamed.json()["data"]["name"] == "House"
+    assert (await limited.patch(f"/addresses/{plain['id']}", json={"geofence": elsewhere})).status_code == 200
+    assert (await limited.delete(f"/addresses/{plain['id']}")).status_code == 204
+    assert (await client.delete(path)).status_code == 204
+
+
 async def test_what_hangs_on_a_route_is_shown_only_with_a_tag_of_the_token(
     limited, client, make, world, acme, tags
 ):

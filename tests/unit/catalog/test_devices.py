@@ -95,6 +95,63 @@ async def test_a_device_id_is_unique_in_its_org_only(catalog, org):
         await devices.remove(catalog, other, first.id)
 
 
+@pytest.fixture
+async def other(catalog, org):
+    return OrgId((await orgs.create(catalog, "Other")).id)
+
+
+@pytest.mark.parametrize(
+    ("field", "way"), [("trustId", {"trust_id": True}), ("networks", {"networks": ["10.0.0.0/8"]})]
+)
+async def test_among_several_orgs_the_operator_alone_lets_an_id_in_without_a_key(catalog, org, other, field, way):
+    fields = DeviceFields(device_id="352", **way)
+    for attempt in (
+        devices.add(catalog, other, fields),
+        devices.add(catalog, other, fields, new_vehicle="Van", with_key=False),
+    ):
+        with pytest.raises(Refusal, match=f"^{field}: .*operator") as refused:
+            await attempt
+        assert refused.value.kind is Kind.FORBIDDEN
+    known, _ = await devices.add(catalog, other, DeviceFields(device_id="352"))
+    with pytest.raises(Refusal, match=f"^{field}: .*operator"):
+        await devices.update(catalog, other, known.id, DeviceFields(**way))
+    bound = await devices.update(catalog, other, known.id, DeviceFields(**way), is_operator=True)
+    assert bound.body.ways_by_id()
+
+
+async def test_what_the_operator_allowed_one_id_is_not_moved_to_another(catalog, org, other):
+    allowed = DeviceFields(device_id="352", networks=["10.0.0.0/8", "10.0.0.0/9"], trust_id=True)
+    device, _ = await devices.add(catalog, org, allowed, is_operator=True)
+    with pytest.raises(Refusal, match="operator"):
+        await devices.update(catalog, org, device.id, DeviceFields(device_id="353"))
+    with pytest.raises(Refusal, match="operator"):
+        await devices.update(catalog, org, device.id, DeviceFields(networks=["10.0.0.0/7"]))
+    less = DeviceFields(name="Box", networks=["10.0.0.0/9"], trust_id=False)
+    assert (await devices.update(catalog, org, device.id, less)).body.ways_by_id() == {"10.0.0.0/9"}
+    with pytest.raises(Refusal, match="operator"):
+        await devices.update(catalog, org, device.id, DeviceFields(trust_id=True))
+    forwarder, _ = await devices.add(
+        catalog, org, DeviceFields(device_id="354", is_forwarder=True, trust_id=True), is_operator=False
+    )
+    with pytest.raises(Refusal, match="operator"):
+        await devices.update(catalog, org, forwarder.id, DeviceFields(is_forwarder=False))
+
+
+async def test_an_id_that_is_let_in_without_a_key_belongs_to_one_device_of_the_install(catalog, org, other):
+    bound = DeviceFields(device_id="352", networks=["10.0.0.0/8"])
+    first, _ = await devices.add(catalog, org, bound, is_operator=True)
+    message = "a device of another organisation is let in by the id '352' without a key already"
+    for way in ({"trust_id": True}, {"networks": ["192.0.2.0/24"]}):
+        with pytest.raises(Refusal, match=message) as refused:
+            await devices.add(catalog, other, DeviceFields(device_id="352", **way), is_operator=True)
+        assert refused.value.kind is Kind.INVALID
+    second, _ = await devices.add(catalog, other, DeviceFields(device_id="352"))
+    with pytest.raises(Refusal, match=message):
+        await devices.update(catalog, other, second.id, DeviceFields(trust_id=True), is_operator=True)
+    await devices.update(catalog, org, first.id, DeviceFields(networks=None, device_id="353"))
+    await devices.update(catalog, other, second.id, DeviceFields(trust_id=True), is_operator=True)
+
+
 async def test_a_device_cannot_be_mounted_on_another_orgs_vehicle(catalog, org, van):
     other = OrgId((await orgs.create(catalog, "Other")).id)
     with pytest.raises(Refusal, match="no such vehicle"):

@@ -75,6 +75,20 @@ async def test_a_knock_can_be_accepted_by_network_or_by_id_alone(catalog, org):
     assert (by_id.key, by_id.device.body.trust_id) == (None, True)
 
 
+async def test_among_several_orgs_the_operator_alone_accepts_a_knock_without_a_key(catalog, org):
+    await orgs.create(catalog, "Other")
+    await knocks.record(catalog, [(org, make_knock("a"))])
+    (knock,) = knocks.list_(catalog.directory, org)
+    for attempt in (
+        knocks.accept(catalog, org, knock.id, from_network=True),
+        knocks.accept(catalog, org, knock.id, trust_id=True),
+    ):
+        with pytest.raises(Refusal, match="operator") as refused:
+            await attempt
+        assert refused.value.kind is Kind.FORBIDDEN
+    assert (await knocks.accept(catalog, org, knock.id, from_network=True, is_operator=True)).key is None
+
+
 async def test_a_knock_that_cannot_be_accepted_says_why(catalog, org):
     device, _ = await devices.add(catalog, org, DeviceFields(device_id="known", name="Box"))
     bound = make_knock("a name", device=device.id, reason="disabled")

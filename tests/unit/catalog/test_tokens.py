@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -9,6 +11,7 @@ from odograph.catalog import orgs, tags, tokens
 from odograph.catalog.secrets import digest
 from odograph.errors import Kind, Refusal
 from odograph.model.access import READ_SCOPES, SCOPES_BY_LABEL, Scope
+from odograph.model.catalog import Token
 from odograph.model.ids import OrgId, RecordId, TagId
 
 
@@ -53,6 +56,40 @@ async def test_a_token_limited_to_a_tag_never_becomes_wider(catalog, org):
     await tags.remove(catalog, org, TagId(one.body.number))
     assert catalog.directory.tokens.principal(digest(wide), 1).tag_ids == {two.body.number}
     assert catalog.directory.tokens.principal(digest(narrow), 1) is None
+
+
+async def test_a_token_takes_along_what_it_made_and_what_that_made(catalog, org):
+    async def make(maker=None):
+        return (await tokens.create(catalog, org, "t", maker=maker))[0].id
+
+    leaked, other = await make(), await make()
+    child, sibling = await make(leaked), await make(leaked)
+    kept, grandchild = await make(other), await make(child)
+    assert await tokens.revoke(catalog, org, leaked) == [leaked, child, sibling, grandchild]
+    assert [one.id for one in catalog.directory.tokens.list_(org)] == [other, kept]
+    assert await tokens.revoke(catalog, org, kept) == [kept]
+
+
+async def test_who_is_revoked_while_it_makes_a_token_makes_none(catalog, org):
+    leaked, _ = await tokens.create(catalog, org, "leaked")
+    outcomes = await asyncio.gather(
+        tokens.revoke(catalog, org, leaked.id),
+        tokens.create(catalog, org, "late", maker=leaked.id),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[1], Refusal)
+    assert outcomes[1].kind is Kind.UNAUTHENTICATED
+    assert catalog.directory.tokens.list_(org) == []
+
+
+async def test_a_token_that_was_kept_without_a_maker_stands_alone(catalog, org):
+    kept = b'{"name":"old","created_ms":1,"secret_hash":"00","hint":"abcd","scopes":["Read Tags"]}'
+    body = msgspec.json.decode(kept, type=Token)
+    assert body.maker_id == 0
+    first, _ = await tokens.create(catalog, org, "first")
+    await tokens.create(catalog, org, "second")
+    await tokens.revoke(catalog, org, first.id)
+    assert [one.body.name for one in catalog.directory.tokens.list_(org)] == ["second"]
 
 
 async def test_a_token_of_another_org_is_not_found(catalog, org):

@@ -173,6 +173,15 @@ async def test_one_id_trusted_in_two_orgs_lets_nobody_in(house):
     assert (await house.door.welcome("teltonika", Claim("352"), Sender("192.0.2.1"))).org == ORG
 
 
+async def test_a_namesake_of_another_org_that_has_a_key_changes_nothing_for_who_is_let_in_by_its_id(house):
+    house.device(21, device_id="352", networks=("10.0.0.0/8",))
+    house.device(22, org=OTHER, key="k2", device_id="352", asset_id=31)
+    house.device(23, org=OTHER, key="k3", device_id="352", is_forwarder=True, trust_id=True, asset_id=0)
+    assert (await house.door.welcome("teltonika", Claim("352"), Sender("10.1.2.3"))).device == 21
+    assert (await house.refusal(Claim("352"))).reason == doors.OTHER_NETWORK
+    assert house.noted() == [(ORG, "352", doors.OTHER_NETWORK, 1)], "its own org is told, and no other"
+
+
 async def test_a_forwarder_delivers_for_the_devices_of_its_org_and_of_no_other(house):
     house.put(OTHER, 31, Asset(number=31, name="truck", created_ms=1, updated_ms=1))
     house.device(21, key="fw", is_forwarder=True, asset_id=0, protocol="traccar")

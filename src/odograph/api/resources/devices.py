@@ -162,6 +162,7 @@ async def create_device(call: Call) -> Answer:
         with_key=body.with_key,
         new_vehicle=body.new_vehicle_name,
         tag_limit=principal.tag_ids,
+        is_operator=principal.is_operator,
     )
     return answer_with_key(call, device, key)
 
@@ -172,7 +173,9 @@ async def change_device(call: Call) -> Answer:
     fields = _fields(call, read_patch(call.body, DevicePatch))
     _check_visible(call, fields, is_new=False)
     principal = call.principal
-    changed = await devices.update(call.context.catalog, principal.org, device.id, fields, principal.tag_ids)
+    changed = await devices.update(
+        call.context.catalog, principal.org, device.id, fields, principal.tag_ids, is_operator=principal.is_operator
+    )
     return Answer(to_json(OneDevice(data=_device(call, changed, _refusals(call)))))
 
 

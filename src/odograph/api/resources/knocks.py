@@ -69,6 +69,7 @@ async def accept_knock(call: Call) -> Answer:
         fields,
         from_network=body.from_network,
         trust_id=body.trust_id,
+        is_operator=call.principal.is_operator,
     )
     return answer_with_key(call, mounted.device, mounted.key)
 

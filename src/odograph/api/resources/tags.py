@@ -161,9 +161,9 @@ def _check_unlimited(call: Call) -> None:
 
 
 def _asked(call: Call) -> Entity[Tag]:
-    tag = call.context.live.directory.find_tag(call.principal.org, call.path["id"])
-    mine = call.principal.tag_ids
-    if tag is None or not (mine is None or tag.body.number in mine):
+    principal = call.principal
+    tag = call.context.live.directory.find_tag(principal.org, call.path["id"], principal.tag_ids)
+    if tag is None:
         raise not_found(f"There is no tag {call.path['id'][:80]!r}.")
     return tag
 

@@ -134,8 +134,7 @@ async def change_vehicle(call: Call) -> Answer:
 def asset_of(call: Call, text: str) -> Entity[Asset]:
     """The vehicle of a public or external id, as far as this principal may see. NOT_FOUND otherwise."""
     principal = call.principal
-    found = call.context.live.directory.find_asset(principal.org, text)
-    asset = check.visible(found, principal.tag_ids)
+    asset = call.context.live.directory.find_asset(principal.org, text, principal.tag_ids)
     if asset is None:
         raise not_found(f"There is no vehicle {text[:80]!r}.")
     return asset
