@@ -27,7 +27,8 @@ def connections(server: Serving) -> int:
 def test_idle_strangers_lock_nobody_out(tmp_path):
     with serving(tmp_path, descriptors=DESCRIPTORS) as server, ExitStack() as held:
         furnished = asyncio.run(server.furnish(["van-1"]))
-        device = held.enter_context(httpx.Client(base_url=server.url))
+        patient = httpx.Limits(keepalive_expiry=None)  # however slow the machine
+        device = held.enter_context(httpx.Client(base_url=server.url, limits=patient))
         send: dict[str, str | int] = {"lat": 48, "lon": 11, "key": furnished.keys["van-1"]}
         assert device.get("/ingest/osmand", params=send | {"timestamp": 1_700_000_000}).status_code == 200
         [kept] = device._transport._pool.connections  # type: ignore[attr-defined]
