@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from odograph.errors import unavailable
 from odograph.geocoding.offline import OfflineGeocoder
 from odograph.ingest.committer import Committer
 from odograph.ingest.connection import DeviceConnection
+from odograph.ingest.crowd import Crowd, allow_descriptors, most_connections
 from odograph.ingest.door import Door
 from odograph.ingest.http import IngestHttp
 from odograph.ingest.intake import Intake
@@ -231,14 +233,16 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    crowd = Crowd(most_connections(allow_descriptors()))
     with _listen(settings.host, settings.port) as public:
         async with opened(settings, clock) as core:
             control = _control_socket(Path(settings.data_dir))
             servers = [
-                _http(core.app, core.ingest, settings, public),
-                _http(as_operator(core), core.ingest, settings, control, is_local=True),
+                _http(core.app, core.ingest, crowd, settings, public),
+                # What is held back from the crowd is for this one.
+                _http(as_operator(core), core.ingest, Crowd(sys.maxsize), settings, control, is_local=True),
             ]
-            listeners = await _listen_for_trackers(settings, core)
+            listeners = await _listen_for_trackers(settings, core, crowd)
             tasks = [asyncio.create_task(server.serve([sock])) for server, sock in servers]
             tidying = asyncio.create_task(_tidy(clock))
             _log.info("serving", extra={"url": settings.base_url, "head": core.live.stretch.head})
@@ -273,12 +277,11 @@ async def _tidy(clock: Clock) -> None:
 
 
 def _http(
-    app: App, ingest: IngestHttp, settings: Settings, sock: socket.socket, *, is_local: bool = False
+    app: App, ingest: IngestHttp, crowd: Crowd, settings: Settings, sock: socket.socket, *, is_local: bool = False
 ) -> tuple[_Quiet, socket.socket]:
-    trusted = [part.strip() for part in settings.trusted_proxies.split(",") if part.strip()]
     config = uvicorn.Config(
         app,
-        http=cast("Any", partial(DeviceConnection, ingest, Patience())),
+        http=cast("Any", partial(DeviceConnection, ingest, Patience(), crowd)),
         ws="none",
         lifespan="off",
         access_log=False,
@@ -287,8 +290,8 @@ def _http(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=10,
         backlog=BACKLOG,
-        proxy_headers=bool(trusted) and not is_local,
-        forwarded_allow_ips=trusted,
+        proxy_headers=bool(settings.proxies) and not is_local,
+        forwarded_allow_ips=settings.proxies,
         ssl_certfile=None if is_local else settings.tls_cert or None,
         ssl_keyfile=None if is_local else settings.tls_key or None,
     )
@@ -320,12 +323,12 @@ def _control_socket(directory: Path) -> socket.socket:
     return sock
 
 
-async def _listen_for_trackers(settings: Settings, core: Core) -> list[Listener]:
+async def _listen_for_trackers(settings: Settings, core: Core, crowd: Crowd) -> list[Listener]:
     ports = {"teltonika": settings.teltonika_port}
     listeners = []
     for protocol in PROTOCOLS.stream:
         if ports[protocol.name]:
-            listener = Listener(protocol, core.intake, settings.tracker_host, ports[protocol.name])
+            listener = Listener(protocol, core.intake, settings.tracker_host, ports[protocol.name], crowd)
             port = await listener.open()
             listeners.append(listener)
             _log.info(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -47,7 +48,7 @@ class Settings:
         "", "Origins, by comma, whose pages may frame public links, as in https://portal.example."
     )
     trusted_proxies: str = _setting(
-        "", "Addresses or networks, by comma, whose X-Forwarded-* headers are believed."
+        "", "Addresses or networks, by comma, whose X-Forwarded-* headers are believed; * alone for everybody's."
     )
     tls_cert: str = _setting("", "Certificate chain (PEM), to serve HTTPS without a proxy.")
     tls_key: str = _setting("", "Private key (PEM) of that certificate.")
@@ -80,6 +81,14 @@ class Settings:
     def framers(self) -> list[str]:
         """The origins that may frame public links."""
         return [part.strip() for part in self.frame_ancestors.split(",") if part.strip()]
+
+    @property
+    def proxies(self) -> list[str]:
+        """The networks whose word on where a request comes from is believed; "*" alone is everybody."""
+        if self.trusted_proxies.strip() == "*":
+            return ["*"]
+        parts = [part.strip() for part in self.trusted_proxies.split(",")]
+        return [str(ipaddress.ip_network(part, strict=False)) for part in parts if part]
 
     @property
     def tracker_host(self) -> str:
@@ -167,6 +176,7 @@ def _check(settings: Settings) -> None:
         "frame_ancestors",
         "origins by comma, such as https://portal.example",
     )
+    _check_proxies(settings)
     require(settings.stretch_mb >= 8, "stretch_mb", "8 or more")
     require(
         settings.retention_days == 0 or settings.retention_days >= MIN_RETENTION_DAYS,
@@ -186,3 +196,14 @@ def _check(settings: Settings) -> None:
     wrong = streets.problem(settings.street_tiles, settings.street_attribution)
     if wrong is not None:
         require(False, *wrong)
+
+
+def _check_proxies(settings: Settings) -> None:
+    """The HTTP server takes what it can't read for the name of something that nobody is called."""
+    try:
+        settings.proxies  # noqa: B018 - read for what it raises
+    except ValueError as error:
+        raise invalid(
+            f"Setting 'trusted_proxies' is {settings.trusted_proxies!r}: {error}. Allowed: addresses or networks by"
+            " comma, such as 127.0.0.1, 10.0.0.0/8, fd00::/8 (names of hosts are not looked up), or * alone."
+        ) from error

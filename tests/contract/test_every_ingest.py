@@ -29,6 +29,7 @@ from odograph.catalog.orgs import open_registration
 from odograph.clock import SystemClock
 from odograph.errors import unavailable
 from odograph.ingest.committer import Committer
+from odograph.ingest.crowd import Crowd
 from odograph.ingest.door import Door
 from odograph.ingest.http import MAX_BODY, MAX_STRANGER_BODY, MAX_STRANGER_INFLATED, IngestHttp
 from odograph.ingest.intake import Intake
@@ -178,7 +179,7 @@ async def world(request, tmp_path):
 
 @asynccontextmanager
 async def listening(world, protocol, **limits):
-    listener = Listener(protocol, world.intake, "127.0.0.1", 0, **limits)
+    listener = Listener(protocol, world.intake, "127.0.0.1", 0, Crowd(1000), **limits)
     port = await listener.open()
     try:
         yield port

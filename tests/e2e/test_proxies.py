@@ -96,6 +96,7 @@ def nginx(folder: Path, upstream: int, certificate: tuple[Path, Path]) -> Iterat
             "listen 443 ssl": f"listen 127.0.0.1:{port} ssl",
             "/etc/ssl/fleet.example.pem": str(certificate[0]),
             "/etc/ssl/fleet.example.key": str(certificate[1]),
+            "/var/log/nginx/": f"{folder}/nginx-",
         },
     )
     (folder / "odograph.conf").write_text(ours)
@@ -105,8 +106,8 @@ def nginx(folder: Path, upstream: int, certificate: tuple[Path, Path]) -> Iterat
     # What Debian's /etc/nginx/nginx.conf is to the file in conf.d.
     (folder / "nginx.conf").write_text(
         f"{'user root;' if os.geteuid() == 0 else ''}\ndaemon off;\npid {folder}/nginx.pid;\n"
-        "error_log stderr;\nevents {}\n"
-        f"http {{\naccess_log off;\n{places}include {folder}/odograph.conf;\n}}\n"
+        f"error_log {folder}/nginx-all-error.log;\nevents {{}}\n"
+        f"http {{\naccess_log {folder}/nginx-all.log;\n{places}include {folder}/odograph.conf;\n}}\n"
     )
     command = [str(shutil.which("nginx")), "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")]
     with proxied(command, port, folder, dict(os.environ)):
@@ -121,10 +122,11 @@ def caddy(folder: Path, upstream: int, certificate: tuple[Path, Path]) -> Iterat
         {
             "127.0.0.1:8080": f"127.0.0.1:{upstream}",
             f"\n{HOST} {{\n": f"\n{HOST}:{port} {{\n\tbind 127.0.0.1\n\ttls {certificate[0]} {certificate[1]}\n",
+            # No port 80, no port of its own for administration, no certificate from anywhere.
+            "\n{\n": "\n{\n\tadmin off\n\tauto_https disable_redirects\n",
         },
     )
-    # No port 80, no port of its own for administration, no certificate from anywhere.
-    (folder / "Caddyfile").write_text("{\n\tadmin off\n\tauto_https disable_redirects\n}\n" + ours)
+    (folder / "Caddyfile").write_text(ours)
     environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     command = [str(shutil.which("caddy")), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
     with proxied(command, port, folder, environment):
@@ -225,6 +227,29 @@ def test_the_address_that_a_trusted_proxy_tells_is_believed_and_what_its_client_
     assert outside.clients_in_log("/me") == [OUTSIDE]
     outside.request("GET", "/me", headers={"X-Forwarded-For": "203.0.113.9, 127.0.0.1"})
     assert outside.clients_in_log("/me") == [OUTSIDE, OUTSIDE]
+
+
+def test_no_key_of_a_link_or_a_device_comes_into_a_log_of_the_proxy(outside, tmp_path):
+    key = outside.furnished.keys["van-1"]
+    del outside.client.headers["Authorization"]  # which would go before the key of the URL
+    paths = [
+        f"/ingest/osmand/{key}?lat=48&lon=11&timestamp=1700000000",
+        f"/ingest/osmand?key={key}&lat=48&lon=11&timestamp=1700000001",
+        f"/ingest//osmand/{key}",
+        f"/%69ngest/osmand/{key}",
+        f"/fleet/viewer/{key}",
+        f"/o/1/fleet/viewer/address/{key}/stream",
+        f"/fleet/vehicles?token={key}",
+    ]
+    heard = {path: outside.request("GET", path).status_code for path in paths}
+    assert [heard[path] for path in paths[:2]] == [200, 200]
+    outside.request("GET", "/viewer/assets/none.js", headers={"Referer": f"https://{HOST}/fleet/viewer/{key}"})
+    outside.server.process.send_signal(signal.SIGTERM)  # what goes wrong is told most about
+    outside.server.process.wait(15)
+    assert {outside.request("GET", path).status_code for path in paths} == {502}
+    logs = {path.name: path.read_text() for path in tmp_path.glob("*.log") if path.name != "serve.log"}
+    assert any("502" in text for text in logs.values())
+    assert [name for name, text in logs.items() if key in text] == []
 
 
 def test_x_forwarded_for_is_believed_from_trusted_proxies_alone(tmp_path):

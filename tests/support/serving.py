@@ -81,12 +81,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(home: Path, *flags: str) -> Iterator[Serving]:
-    """From the moment it says that it serves; it must end in good order."""
+def serving(home: Path, *flags: str, descriptors: int | None = None) -> Iterator[Serving]:
+    """From the moment it says that it serves; it must end in good order. `descriptors`: as many as it may have."""
     port = free_port()
+    bounded = [] if descriptors is None else ["sh", "-c", f'ulimit -n {descriptors} && exec "$@"', "sh"]
     with (home / "serve.log").open("a") as log:
         process = subprocess.Popen(
-            [*ODOGRAPH, "serve", "--port", str(port), *flags],
+            [*bounded, *ODOGRAPH, "serve", "--port", str(port), *flags],
             env=environment(home),
             stdout=subprocess.PIPE,
             stderr=log,

@@ -29,11 +29,30 @@ def test_a_flag_wins_over_the_environment_which_wins_over_the_file(tmp_path):
         ({"ODOGRAPH_RETENTION_DAYS": "30"}, "31 or more"),
         ({"ODOGRAPH_TLS_CERT": "a.pem"}, "set together with tls_cert"),
         ({"ODOGRAPH_PUBLIC_URL": "fleet.example"}, "begins with http"),
+        (
+            {"ODOGRAPH_TRUSTED_PROXIES": "172.16.0.0/33"},
+            "'trusted_proxies' is .*/33.* Allowed: addresses or networks",
+        ),
+        ({"ODOGRAPH_TRUSTED_PROXIES": "proxy.example"}, "'proxy.example' does not appear .*names of hosts"),
+        ({"ODOGRAPH_TRUSTED_PROXIES": "127.0.0.1, *"}, r"'\*' does not appear .* or \* alone"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_allowed(environment, message):
     with pytest.raises(Refusal, match=message):
         load_settings({}, environment=environment)
+
+
+@pytest.mark.parametrize(
+    ("said", "networks"),
+    [
+        ("", []),
+        (" * ", ["*"]),
+        ("127.0.0.1, fd00::1,", ["127.0.0.1/32", "fd00::1/128"]),
+        ("10.0.0.5/8", ["10.0.0.0/8"]),
+    ],
+)
+def test_proxies_are_networks_however_they_are_written(said, networks):
+    assert load_settings({"trusted_proxies": said}, environment={}).proxies == networks
 
 
 def test_trackers_are_listened_for_where_http_is_unless_another_address_is_given():

@@ -22,6 +22,7 @@ from odograph.api.problems import Problem
 from odograph.api.resources.base import Answer, Call, Endpoint, Resource
 from odograph.api.routing import Routes
 from odograph.errors import Refusal, not_found, unavailable
+from odograph.network import WELCOME
 from odograph.room import Room
 from odograph.telemetry import ENDPOINT, REFUSALS, REQUEST_ID, App, Receive, Scope, Send, new_request_id, request_id
 
@@ -97,6 +98,7 @@ class _Api:
         if not self._context.live.ready.is_set():
             raise unavailable("The server is still reading its log. Try again in a moment.", retry_after_s=1)
         principal = authenticate(scope["headers"], scope.get(OPERATOR) is True, self._context)
+        scope[WELCOME] = True
         endpoint, values = self._endpoint(scope, method)
         scope[ENDPOINT] = endpoint.path
         authorize(principal, endpoint)

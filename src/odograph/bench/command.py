@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from odograph.bench.scenarios.registry import SCENARIOS
 from odograph.bench.scenarios.share import FULL, SHARE, Load, measure
 from odograph.bench.served import CannotStart
 from odograph.bench.waiting import NeverCame
+from odograph.ingest.crowd import allow_descriptors
 
 WITHIN_S: Final = 3_600
 QUICK_WITHIN_S: Final = 300
@@ -133,7 +133,7 @@ def _measure(
 
 def run(options: Options, scenarios: Sequence[Scenario]) -> dict[str, Any]:
     """Run these scenarios; what they were run on, their rows as JSON values, and why any failed."""
-    _allow_connections()
+    allow_descriptors()
     results: dict[str, Any] = {
         "machine": machine(options.folder),
         "quick": options.is_quick,
@@ -167,9 +167,3 @@ def _run_one(options: Options, scenario: Scenario, results: dict[str, Any]) -> N
 async def _bounded(options: Options, scenario: Scenario, rows: Rows) -> None:
     async with asyncio.timeout(options.pick(WITHIN_S, QUICK_WITHIN_S)):
         await scenario.run(options, rows)
-
-
-def _allow_connections() -> None:
-    """As many descriptors as the system lets us have; our servers inherit it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

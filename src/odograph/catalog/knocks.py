@@ -18,6 +18,7 @@ from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.model.catalog import Asset, Device, Knock
 from odograph.model.ids import OrgId, RecordId
+from odograph.printable import printable
 from odograph.store.base import INSTALL, Change
 
 MAX_KNOCKS: Final = 500
@@ -161,6 +162,5 @@ def _merged(directory: Directory, org: OrgId, fresh: Sequence[Knock]) -> list[Ch
 
 
 def _clean(knock: Knock) -> Knock:
-    """Without what no JSON can hold: half a surrogate pair, sent by nobody with good intentions."""
-    device_id = knock.device_id.encode(errors="replace").decode()
-    return msgspec.structs.replace(knock, device_id=device_id)
+    """Without what is no sign, sent by nobody with good intentions: the operator will look at it on a terminal."""
+    return msgspec.structs.replace(knock, device_id=printable(knock.device_id))

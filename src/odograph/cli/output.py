@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from odograph.errors import invalid
+from odograph.printable import printable
 
 
 def put(text: str) -> None:
@@ -19,17 +20,18 @@ def put(text: str) -> None:
 
 def say(text: str) -> None:
     """One line for the person who looks on."""
-    click.echo(text, err=True)
+    click.echo(printable(text, keep="\n"), err=True)
 
 
 def complain(text: str) -> None:
     """Why it did not work, as one line whatever is in it."""
-    click.echo(f"odograph: {' '.join(text.split())}", err=True)
+    click.echo(f"odograph: {_on_one_line(text)}", err=True)
 
 
 def put_json(value: Any) -> None:
-    """A result as indented JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """A result as indented JSON; what is no sign is escaped, which says the same and harms no terminal."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    click.echo(printable(text, keep="\n", instead=lambda sign: json.dumps(sign)[1:-1]))
 
 
 def read_json(name: str) -> dict[str, Any]:
@@ -47,9 +49,10 @@ def read_json(name: str) -> dict[str, Any]:
 def put_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table for people on a terminal; elsewhere lines of cells between tabs, the titles first.
 
-    A cell without a value is empty; tabs and line ends within cells become blanks.
+    A cell without a value is empty; tabs and line ends within cells become blanks, and what is no sign becomes one
+    that says so.
     """
-    cells = [["" if cell is None else " ".join(str(cell).split()) for cell in row] for row in rows]
+    cells = [["" if cell is None else _on_one_line(str(cell)) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for line in (list(titles), *cells):
             click.echo("\t".join(line))
@@ -64,6 +67,10 @@ def put_table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for line in cells:
         table.add_row(*(escape(cell) for cell in line))
     Console().print(table)
+
+
+def _on_one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 def count(number: int, what: str) -> str:

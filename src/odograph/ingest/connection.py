@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 from http import HTTPStatus
 from time import perf_counter
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 from urllib.parse import unquote
 
 import msgspec
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from odograph.ingest.crowd import Crowd
 from odograph.ingest.http import PREFIX, Exchange, Head, IngestHttp, Reply
 from odograph.ingest.patience import Patience
+from odograph.network import WELCOME, client_of
 from odograph.onewrite import OneWriteProtocol
 from odograph.telemetry import Served, count_served, forget_request_id, log_served, new_request_id
 
@@ -103,6 +105,11 @@ class _Request:
         if self._is_begun and not self._is_whole:
             self._exchange.wait()
 
+    @property
+    def is_welcome(self) -> bool:
+        """Whether it is known to come from one of ours."""
+        return self._exchange.is_welcome
+
     def leave(self) -> None:
         """The connection is gone; what came whole counts all the same."""
         if not self._is_whole:
@@ -153,12 +160,16 @@ class _Request:
 class DeviceConnection(OneWriteProtocol):
     """As the server's own, but for requests under PREFIX."""
 
+    protocol = "http"
     _default_headers: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
 
-    def __init__(self, ingest: IngestHttp, patience: Patience, **kwargs: Any) -> None:
+    def __init__(self, ingest: IngestHttp, patience: Patience, crowd: Crowd, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._ingest = ingest
         self._patience = patience
+        self._crowd = crowd
+        self._is_stranger = True
+        self.party = ""
         # The server's own protocol begins a list of headers with each request: it tells how far this one has come.
         self._with_head: object = self.headers
         self._whole: object = _NOBODY  # before the first request, too, something is awaited
@@ -168,21 +179,26 @@ class DeviceConnection(OneWriteProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Somebody is there."""
         super().connection_made(transport)
+        self.party = client_of(self.client[0]) if self.client else ""
         self._patience.add(self)
+        self._crowd.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
         super().connection_lost(exc)
+        self._crowd.leave(self)
         self._whole = self.headers
         if isinstance(self.cycle, _Request):
             self.cycle.leave()
 
     def data_received(self, data: bytes) -> None:
         """Take in what was read."""
-        before = self.headers
+        before, whole = self.headers, self._whole
         super().data_received(data)
         if self.headers is not self._whole and not self.transport.is_closing():
             self._wait(len(data) if self.headers is before else 0)
+        elif self.headers is whole and not self.transport.is_closing():
+            self._await_another()
 
     @property
     def is_midway(self) -> bool:
@@ -208,9 +224,25 @@ class DeviceConnection(OneWriteProtocol):
         else:
             self.transport.close()
 
+    def is_trusted(self) -> bool:
+        """Whether it comes from one of the operator's proxies."""
+        proxies = self.config.loaded_app
+        address = self.client[0] if self.client else ""
+        return isinstance(proxies, ProxyHeadersMiddleware) and address in proxies.trusted_hosts
+
+    def is_served(self) -> bool:
+        """Whether a request of its own is whole and not answered."""
+        return self.headers is self._whole and self.cycle is not None and not self.cycle.response_complete
+
+    def turn_out(self) -> None:
+        """Others need its place."""
+        self.transport.abort()
+
     def on_headers_complete(self) -> None:
         """A request's head is here."""
         self._with_head, self._head_bytes = self.headers, 0
+        if self.cycle is None:
+            self._look_for_proxy()
         if not self.url.startswith(_PREFIX):
             super().on_headers_complete()
             return
@@ -269,7 +301,9 @@ class DeviceConnection(OneWriteProtocol):
 
     def _wait(self, own_bytes: int) -> None:
         """The request goes on with what is read next; so much of what was read is its own for certain."""
-        self._patience.add(self)
+        is_in_body = self.cycle is not None and not self._is_in_head
+        if is_in_body or not own_bytes:  # a head has its time from its beginning, however it trickles in
+            self._patience.add(self)
         if self._is_in_head:
             self._head_bytes += own_bytes
             if self._head_bytes > LONGEST_HEAD:
@@ -278,6 +312,22 @@ class DeviceConnection(OneWriteProtocol):
                 )
         elif isinstance(self.cycle, _Request):
             self.cycle.wait()
+            if self._is_stranger and self.cycle.is_welcome:
+                self._become_known()
+
+    def _await_another(self) -> None:
+        """Empty lines came, which may stand before a request, and ended the server's wait for one."""
+        self._whole = self._with_head = _NOBODY
+        self._patience.add(self)
+
+    def _become_known(self) -> None:
+        self._is_stranger = False
+        self._crowd.know(self)
+
+    def _look_for_proxy(self) -> None:
+        """With a connection's first request, so that the others cost nothing."""
+        if self.client and any(name == b"x-forwarded-for" for name, _ in self.headers) and not self.is_trusted():
+            self._crowd.tell_of_proxy(self.client[0])
 
     def _decline(self, status: int, message: str) -> None:
         """Answer what can't go on, and close."""
@@ -306,6 +356,14 @@ class DeviceConnection(OneWriteProtocol):
         if not self.pipeline:
             self.flow.resume_reading()
 
+    def on_response_complete(self) -> None:
+        """An answer has gone out."""
+        if self._is_stranger:
+            cycle = self.cycle
+            if cycle.is_welcome if isinstance(cycle, _Request) else WELCOME in cycle.scope:
+                self._become_known()
+        super().on_response_complete()
+
     def answer(self, request: _Request, answer: bytes) -> None:
         """Send a request's answer, and go on to the next."""
         if self.transport.is_closing():
@@ -329,9 +387,9 @@ class DeviceConnection(OneWriteProtocol):
     def _address(self) -> str:
         """Where a request comes from, as the server's own middleware tells it to the application."""
         address = self.client[0] if self.client else ""
-        proxies = self.config.loaded_app
-        if isinstance(proxies, ProxyHeadersMiddleware) and address in proxies.trusted_hosts:
+        if self.is_trusted():
             forwarded = b", ".join(value for name, value in self.headers if name == b"x-forwarded-for")
             if forwarded:
-                return proxies.trusted_hosts.get_trusted_client_address(forwarded.decode("latin-1"))[0] or address
+                trusted: Any = cast("ProxyHeadersMiddleware", self.config.loaded_app).trusted_hosts
+                return trusted.get_trusted_client_address(forwarded.decode("latin-1"))[0] or address
         return address

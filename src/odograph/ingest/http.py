@@ -168,6 +168,7 @@ class Exchange:
         "_task",
         "_tell",
         "endpoint",
+        "is_welcome",
     )
 
     def __init__(self, ingest: IngestHttp, head: Head, tell: Tell) -> None:
@@ -187,6 +188,8 @@ class Exchange:
         self._task: asyncio.Task[None]
         self.endpoint = PREFIX.rstrip("/")
         """The path template, for the metrics."""
+        self.is_welcome = False
+        """Whether its sender is known to be one of ours."""
 
     def begin(self) -> None:
         """Find out whose protocol this is, and how long a body may be."""
@@ -297,7 +300,8 @@ class Exchange:
         """Have room for the whole body as early as it is known how long it will be: a half is of no use."""
         if self._room is None:
             self._check_key()
-            self._room = self._ingest.room if self._sender.key else self._ingest.strangers_room
+            self.is_welcome = bool(self._sender.key)
+            self._room = self._ingest.room if self.is_welcome else self._ingest.strangers_room
         missing = max(self._announced, self._size) - self._held
         if missing <= 0:
             return
@@ -363,6 +367,7 @@ class Exchange:
     def _answer_taken(self, said: Sequence[Taken] | Refusal) -> None:
         if isinstance(said, Refusal):
             raise said
+        self.is_welcome = True
         self._answer(self._protocol.answer(said), ((_TAKEN, _counts(said)),))
 
     def _answer(self, answer: HttpAnswer, headers: Headers = ()) -> None:

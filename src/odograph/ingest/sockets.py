@@ -11,11 +11,13 @@ import socket
 from typing import Final
 
 from odograph.errors import Refusal, unavailable
+from odograph.ingest.crowd import Crowd
 from odograph.ingest.door import Sender, Unwelcome
 from odograph.ingest.intake import Intake
 from odograph.model.ids import RecordId
+from odograph.network import client_of
 from odograph.protocols.base import BadFrame, Claim, Delivery, Event, Hello, StreamProtocol
-from odograph.telemetry import BAD_FRAMES, CONNECTIONS
+from odograph.telemetry import BAD_FRAMES
 
 HELLO_S: Final = 30.0  # a stranger's time to say who it is
 IDLE_S: Final = 7200.0  # twice the hour at which a device reports whose vehicle stands
@@ -35,6 +37,7 @@ class Listener:
         intake: Intake,
         host: str,
         port: int,
+        crowd: Crowd,
         *,
         hello_s: float = HELLO_S,
         idle_s: float = IDLE_S,
@@ -43,6 +46,7 @@ class Listener:
         self._protocol = protocol
         self._intake = intake
         self._address = (host, port)
+        self._crowd = crowd
         self._hello_s = hello_s
         self._idle_s = idle_s
         self._server: asyncio.Server | None = None
@@ -76,25 +80,29 @@ class Listener:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
-        CONNECTIONS.labels(self._protocol.name).inc()
+        peer = writer.get_extra_info("peername")
+        guest = _Guest(self._protocol.name, peer[0] if peer else "", writer)
+        self._crowd.enter(guest)
         try:
-            await self._serve(reader, writer)
+            await self._serve(reader, writer, guest)
         finally:
-            CONNECTIONS.labels(self._protocol.name).dec()
+            self._crowd.leave(guest)
             self._connections.discard(task)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, guest: _Guest) -> None:
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        peer = writer.get_extra_info("peername")
-        conversation = _Conversation(self._protocol, self._intake, peer[0] if peer else "")
+        conversation = _Conversation(self._protocol, self._intake, guest.address)
         try:
             while True:
                 async with asyncio.timeout(self._idle_s if conversation.is_known else self._hello_s):
                     data = await reader.read(READ_SIZE)
                 if not data or not await conversation.hear(data, writer):
                     return
+                if conversation.is_known and not guest.is_known:
+                    guest.is_known = True
+                    self._crowd.know(guest)
                 async with asyncio.timeout(self._hello_s):
                     await writer.drain()
         except (ConnectionError, TimeoutError):
@@ -103,6 +111,29 @@ class Listener:
             return  # by `close`: this is the task's outermost frame, and asyncio would log it as a failure
         except Exception:
             _log.exception("connection failed", extra={"protocol": self._protocol.name})
+
+
+class _Guest:
+    """A connection among all others of the server."""
+
+    def __init__(self, protocol: str, address: str, writer: asyncio.StreamWriter) -> None:
+        self.protocol = protocol
+        self.address = address
+        self.party = client_of(address)
+        self.is_known = False
+        self._writer = writer
+
+    def is_trusted(self) -> bool:
+        """No proxy speaks for trackers."""
+        return False
+
+    def is_served(self) -> bool:
+        """A stranger is answered at once."""
+        return False
+
+    def turn_out(self) -> None:
+        """Others need its place."""
+        self._writer.transport.abort()
 
 
 class _Conversation:

@@ -18,6 +18,7 @@ from odograph.clock import Clock
 from odograph.live.entity import Entity
 from odograph.live.view import Live
 from odograph.model.catalog import LiveShare
+from odograph.network import WELCOME, client_of
 from odograph.sharing.ledger import LedgerBook
 from odograph.sharing.policy import status
 from odograph.telemetry import ENDPOINT, VIEWER_PAGES, VIEWER_REFUSED, Receive, Scope, Send, request_id
@@ -26,7 +27,7 @@ from odograph.viewer.answers import Reply
 from odograph.viewer.catchup import Missed, missed_events, read_missed
 from odograph.viewer.geojson import geojson
 from odograph.viewer.hub import Hub
-from odograph.viewer.limits import Guard, client_of
+from odograph.viewer.limits import Guard
 from odograph.viewer.look import Dress, Look
 from odograph.viewer.open_link import OpenLink, event
 from odograph.viewer.pages import HTML, Pages
@@ -111,6 +112,7 @@ class _Request:
         if ending is None and entity is not None:
             link = await self._viewer.hub.open(entity)
             if link is not None:
+                self._scope[WELCOME] = True
                 await self._open(link, asked.form)
                 return
             ending = self._ending(self._viewer.targets.find(asked.key)) or "gone"

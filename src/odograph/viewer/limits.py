@@ -6,7 +6,6 @@ behind which everybody would share one limit.
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Final
 
 from odograph.clock import Clock
@@ -17,8 +16,6 @@ REQUESTS: Final = (200, 10.0)
 STREAMS: Final = 200
 """Open at once: as many viewers behind one office's or carrier's address."""
 MOST_ADDRESSES: Final = 20_000
-
-_IPV6_NETWORK_BITS: Final = 64  # what one subscriber is given at least
 
 
 class Guard:
@@ -64,22 +61,6 @@ class Guard:
 
     def __len__(self) -> int:
         return max(len(self._misses), len(self._requests), len(self._streams))
-
-
-def client_of(host: str | None) -> str:
-    """What an address is counted under: itself, or its IPv6 network; empty for this machine's own."""
-    try:
-        address = ipaddress.ip_address((host or "").partition("%")[0])
-    except ValueError:
-        return host or ""
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        address = mapped
-    if address.is_loopback:
-        return ""
-    if address.version == 6:
-        return str(ipaddress.ip_network((int(address), _IPV6_NETWORK_BITS), strict=False))
-    return str(address)
 
 
 def _wait_s(full_at: dict[str, float], client: str, limit: tuple[int, float], now_s: float) -> float:

@@ -46,9 +46,11 @@ async def test_the_list_is_bounded_and_keeps_the_latest(catalog, org, monkeypatc
     assert {one.id for one in knocks.list_(catalog.directory, org)} == records, "deleted records would pile up"
 
 
-async def test_what_no_json_can_hold_is_kept_in_part(catalog):
-    await knocks.record(catalog, [(INSTALL, make_knock("a\ud800"))])
-    assert [one.body.device_id for one in knocks.list_(catalog.directory, INSTALL)] == ["a?"]
+async def test_what_is_no_sign_is_kept_as_one_that_says_so(catalog):
+    made_up = ("a\ud800", "b\x1b]0;owned\x07", "\u202ec", "سيارة رقم")
+    await knocks.record(catalog, [(INSTALL, make_knock(each)) for each in made_up])
+    kept = {one.body.device_id for one in knocks.list_(catalog.directory, INSTALL)}
+    assert kept == {"a\ufffd", "b\ufffd]0;owned\ufffd", "\ufffdc", "سيارة رقم"}
 
 
 async def test_accepting_a_knock_makes_a_vehicle_with_a_device_and_strikes_it_off(catalog, org):

@@ -10,10 +10,11 @@ import pytest
 from odograph.catalog.sheets import keys_csv
 from odograph.cli.claims import imei, listed_keys
 from odograph.cli.moments import age, required_span_s, rfc3339
-from odograph.cli.output import complain, put_table
+from odograph.cli.output import complain, put_json, put_table, say
 from odograph.cli.phone import phone_settings, qr_code, qr_content
 from odograph.cli.words import pair, position
 from odograph.errors import Refusal
+from odograph.printable import printable
 from odograph.protocols.base import Claim
 
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -129,3 +130,42 @@ def test_a_qr_code_fits_a_terminal() -> None:
     lines = qr_code(qr_content("traccar", "http://192.168.178.120:18080", KEY)).splitlines()
     assert len(lines) < 24
     assert len(lines[0]) <= 80
+
+
+HOSTILE = "a\x1b]0;owned\x07\u202eb\x9b2J\u2028"
+SHOWN = "a\ufffd]0;owned\ufffd\ufffdb\ufffd2J"
+
+
+def test_what_strangers_made_up_moves_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    put_table(["id"], [[HOSTILE]])
+    complain(f"No device {HOSTILE}.")
+    say(f"one\n{HOSTILE}")
+    said = capsys.readouterr()
+    assert said.out == f"id\n{SHOWN}\n"
+    assert said.err == f"odograph: No device {SHOWN} .\none\n{SHOWN}\ufffd\n"
+
+
+def test_json_is_the_same_for_programs_and_harmless_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    put_json({"id": HOSTILE, "name": "سيارة رقم"})
+    text = capsys.readouterr().out
+    assert text.replace("\n", "").isprintable()
+    assert json.loads(text) == {"id": HOSTILE, "name": "سيارة رقم"}
+    assert "سيارة رقم" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Lastwagen\u00a0Süd",
+        "سيارة رقم",
+        "משאית",
+        "می\u200cخواهم",  # noqa: RUF001
+        "ක්\u200dෂ",
+        "货车\u30001",
+        "รถ",
+        "👩🏽\u200d🚒",
+        "Việt",
+    ],
+)
+def test_names_in_any_script_and_direction_are_shown_as_they_are(name: str) -> None:
+    assert printable(name) == name

@@ -12,6 +12,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from odograph.ingest.connection import DeviceConnection
+from odograph.ingest.crowd import Crowd
 from odograph.ingest.http import IngestHttp
 from odograph.ingest.patience import Patience
 from odograph.protocols.base import HttpRequest
@@ -58,6 +59,9 @@ class Wire:
         self.is_closed = True
         self._moved.set()
 
+    def abort(self) -> None:
+        self.close()
+
     def is_closing(self) -> bool:
         return self.is_closed
 
@@ -97,14 +101,14 @@ class Wire:
 class Server:
     """What devices connect to: ingest, and beside it any application."""
 
-    def __init__(self, ingest: IngestHttp, app: App | None = None, **options: Any) -> None:
+    def __init__(self, ingest: IngestHttp, app: App | None = None, *, most: int = 100_000, **options: Any) -> None:
         self._ingest = ingest
         self._config = Config(
             cast("Any", app or ingest), ws="none", lifespan="off", log_config=None, access_log=False, **options
         )
         self._config.load()
         self.state = ServerState()
-        self.patience = Patience()
+        self.patience, self.crowd = Patience(), Crowd(most)
 
     def connect(self, address: str = "203.0.113.9") -> tuple[DeviceConnection, Wire]:
         """A new connection from there."""
@@ -112,6 +116,7 @@ class Server:
         connection = DeviceConnection(
             self._ingest,
             self.patience,
+            self.crowd,
             config=self._config,
             server_state=self.state,
             app_state={},

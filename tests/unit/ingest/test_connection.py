@@ -8,7 +8,7 @@ import logging
 import operator
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -19,12 +19,17 @@ from odograph.ingest.connection import LONGEST_HEAD
 from odograph.ingest.door import Sender
 from odograph.ingest.http import LONG_BODY, MAX_STRANGERS_UNFINISHED, IngestHttp
 from odograph.ingest.intake import Intake
+from odograph.network import WELCOME
 from odograph.protocols.base import Delivery, HttpAnswer, HttpRequest, Taken
 from odograph.telemetry import REGISTRY, request_id
 from tests.unit.ingest.driver import Heard, Server
 from tests.unit.ingest.scripted import StillClock
 
 GET = b"GET /ingest/echo?%b HTTP/1.1\r\nhost: test\r\n\r\n"
+
+
+HERE = "127.0.0.1"
+"""An address whose strangers are bounded by nothing but what room there is."""
 
 
 class Echo:
@@ -71,11 +76,15 @@ class Scripted:
 class World:
     """A server with one protocol; whatever is not a device's is answered 'app'."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         self.echo, self.intake = Echo(), Scripted()
         ingest = IngestHttp([self.echo], cast(Intake, self.intake), cast(Clock, StillClock()))  # type: ignore[list-item]
 
+        self.app_is_for_friends = False
+
         async def app(scope, receive, send) -> None:
+            if self.app_is_for_friends:
+                scope[WELCOME] = True
             while (await receive()).get("more_body"):
                 pass
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]})
@@ -446,14 +455,15 @@ async def test_who_goes_on_slowly_or_waits_for_us_is_not_hung_up_on(world, impat
     slow, slow_wire = world.server.connect()
     waiting, waiting_wire = world.server.connect()
     idle, idle_wire = world.server.connect()
-    body = post(b"slow")
+    head, _, body = post(b"slow" * 10).rpartition(b"\r\n\r\n")
+    slow.data_received(head + b"\r\n\r\n")
     idle.data_received(GET % b"idle")
     world.intake.tell("idle")
     waiting.data_received(GET % b"waiting" + b"GET /elsewhere HTTP/1.1\r\nhost")
     for byte in body:
         slow.data_received(bytes([byte]))
         await asyncio.sleep(0.002)
-    world.intake.tell("slow")
+    world.intake.tell("slow" * 10)
     assert (await slow_wire.answer()).status == 200
     assert (await idle_wire.answer()).status == 200
     assert not (waiting_wire.is_closed)
@@ -461,3 +471,86 @@ async def test_who_goes_on_slowly_or_waits_for_us_is_not_hung_up_on(world, impat
     world.intake.tell("waiting")
     assert (await waiting_wire.answer()).status == 200
     assert (await waiting_wire.answer()).status == 408, "now it is its turn"
+
+
+@pytest.mark.parametrize("before", [b"", GET % b"before"], ids=["a first request", "a second request"])
+@pytest.mark.parametrize("piece", [b"x", b"\r\n"], ids=["of a head", "of empty lines"])
+async def test_a_head_has_its_time_however_it_trickles_in(world, impatient, before, piece):
+    connection, wire = world.server.connect()
+    if before:
+        connection.data_received(before)
+        world.intake.tell("before")
+        assert (await wire.answer()).status == 200
+    if piece == b"x":
+        connection.data_received(b"GET /")
+    for _ in range(100):
+        if wire.is_closed:
+            break
+        connection.data_received(piece)
+        await asyncio.sleep(0.002)
+    assert (await wire.answer()).status == (408 if before or piece == b"x" else 0)
+    assert wire.is_closed
+
+
+async def test_empty_lines_before_a_request_do_no_harm(world):
+    connection, wire = world.server.connect()
+    for said in ("a", "b"):
+        connection.data_received(b"\r\n\r\n")
+        connection.data_received(GET % said.encode())
+        world.intake.tell(said)
+        assert (await wire.answer()).body == said.encode()
+
+
+async def test_who_was_taken_for_one_of_ours_makes_room_for_nobody():
+    world = World(most=3)
+    known, known_wire = world.server.connect(HERE)
+    known.data_received(GET % b"known")
+    world.intake.tell("known")
+    refused, refused_wire = world.server.connect(HERE)
+    refused.data_received(b"GET /elsewhere HTTP/1.1\r\nhost: test\r\n\r\n")
+    assert (await refused_wire.answer()).body == b"app", "which is for everybody"
+    served, served_wire = world.server.connect(HERE)
+    served.data_received(GET % b"served")
+    _, newest_wire = world.server.connect(HERE)
+    assert [wire.is_closed for wire in (known_wire, refused_wire, served_wire, newest_wire)] == [
+        False, True, False, False,
+    ]  # fmt: skip
+    world.intake.tell("served")
+    assert (await served_wire.answer()).body == b"served"
+
+
+async def test_a_token_or_a_link_makes_a_connection_known_as_a_key_does():
+    world = World(most=1)
+    world.app_is_for_friends = True
+    known, known_wire = world.server.connect(HERE)
+    known.data_received(b"GET /elsewhere HTTP/1.1\r\nhost: test\r\n\r\n")
+    assert (await known_wire.answer()).body == b"app"
+    _, newest_wire = world.server.connect(HERE)
+    assert (known_wire.is_closed, newest_wire.is_closed) == (False, True)
+
+
+async def test_a_key_is_known_before_a_long_body_has_come():
+    world = World(most=1)
+    long, long_wire = world.server.connect(HERE)
+    long.data_received(begin(LONG_BODY, b"x-device-key: known"))
+    _, newest_wire = world.server.connect(HERE)
+    assert (long_wire.is_closed, newest_wire.is_closed) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_told"),
+    [
+        ({}, True),
+        ({"proxy_headers": True, "forwarded_allow_ips": ["192.0.2.1"]}, True),
+        ({"proxy_headers": True, "forwarded_allow_ips": ["203.0.113.0/24"]}, False),
+    ],
+)
+async def test_a_proxy_that_nobody_trusts_is_told_of_once(caplog, options, is_told):
+    world = World(**({"proxy_headers": False} | options))
+    for _ in range(2):
+        connection, _ = world.server.connect()
+        connection.data_received(
+            b"GET /ingest/nothing HTTP/1.1\r\nhost: test\r\nX-Forwarded-For: 198.51.100.7\r\n\r\n"
+        )
+    told = [record for record in caplog.records if "trusted_proxies" in record.message]
+    assert [record.client for record in told] == ["203.0.113.9"] * is_told

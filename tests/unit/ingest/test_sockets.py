@@ -11,6 +11,7 @@ import pytest
 from odograph.clock import SystemClock
 from odograph.errors import Kind, Refusal
 from odograph.ingest.committer import Committer
+from odograph.ingest.crowd import Crowd
 from odograph.ingest.door import Door
 from odograph.ingest.intake import Intake
 from odograph.ingest.knocks import Knocks
@@ -33,7 +34,8 @@ def make_listener(port):
     directory = Directory()
     presence = Presence(directory.devices)
     door = Door(directory, presence, Knocks(nothing, clock), nothing, clock)
-    return Listener(TELTONIKA, Intake(door, presence, Committer(store, clock), clock), "127.0.0.1", port)
+    intake = Intake(door, presence, Committer(store, clock), clock)
+    return Listener(TELTONIKA, intake, "127.0.0.1", port, Crowd(1000))
 
 
 async def test_a_port_that_is_taken_is_refused_by_name():
