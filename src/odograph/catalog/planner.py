@@ -168,6 +168,7 @@ def planned_run(pattern: RecurringRoute, run_date: str, run_time: str, begins_ms
             lon=stop.lon,
             place_text=stop.place_text,
             radius_m=stop.radius_m,
+            is_private=stop.is_private,
             scheduled_arrival_ms=0 if stop.arrival_s < 0 else begins_ms + stop.arrival_s * 1000,
             scheduled_departure_ms=_departure_ms(stop, begins_ms),
             early_ms=stop.early_ms,

@@ -47,6 +47,7 @@ class StopPlace(msgspec.Struct, frozen=True, kw_only=True):
     lon: float = 0.0
     place_text: str = ""
     radius_m: float = 0.0
+    is_private: bool = False
 
 
 class StopFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +96,15 @@ def place_of(
     elif isinstance(place, Place):
         text = check.text(f"{field}.singleUseLocation.address", place.text, MAX_PLACE_TEXT)
         default = text or f"{place.lat:.5f}, {place.lon:.5f}"
-        found = StopPlace(name=default, lat=place.lat, lon=place.lon, place_text=text, radius_m=place.radius_m)
+        is_private = old is not None and old.is_private and (old.lat, old.lon) == (place.lat, place.lon)
+        found = StopPlace(
+            name=default,
+            lat=place.lat,
+            lon=place.lon,
+            place_text=text,
+            radius_m=place.radius_m,
+            is_private=is_private,
+        )
     elif old is not None and (address is UNSET or not old.address_id) and (place is UNSET or old.address_id):
         found = old
     else:
@@ -134,6 +143,7 @@ def changed(
             lon=old.lon,
             place_text=old.place_text,
             radius_m=old.radius_m,
+            is_private=old.is_private,
         )
     place = place_of(directory, org, field, (asked.name, asked.address, asked.place), before, tag_limit)
     stop = msgspec.structs.replace(old, **msgspec.structs.asdict(place))

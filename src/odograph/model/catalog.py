@@ -17,15 +17,25 @@ import msgspec
 from odograph.model.place import Geofence
 
 
+class PastZone(msgspec.Struct, frozen=True):
+    """A private zone that ended, or lay so before it was drawn anew: it goes on to hide what was measured before."""
+
+    fence: Geofence
+    ended_ms: int
+
+
 class Org(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tenant. Lives in the org INSTALL; its record id is its OrgId."""
 
     name: str
     created_ms: int
     timezone: str = "UTC"  # IANA name
-    shown_from_ms: int = 0  # no public link shows what was measured before: the last time a private zone shrank
+    shown_from_ms: int = 0  # no public link shows what was measured before, of whatever vehicle
     self_registration: bool = False  # unknown devices that bring this org's enrolment key become vehicles
     enrolment_hash: str = ""  # SHA-256, in hex, of the enrolment key, which lets in who came with it; "": none
+    past_zones: tuple[
+        PastZone, ...
+    ] = ()  # the newest ones, by their end; `shown_from_ms` is where the others ended
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -197,6 +207,7 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
     lon: float = 0.0
     place_text: str = ""
     radius_m: float = 0.0
+    is_private: bool = False  # of a place of its own: it was a private address, which is deleted; no link tells it
     scheduled_arrival_ms: int = 0
     scheduled_departure_ms: int = 0
     early_ms: int = 0  # still on time so long before the scheduled arrival
@@ -243,6 +254,7 @@ class PlannedStop(msgspec.Struct, frozen=True, omit_defaults=True):
     lon: float = 0.0
     place_text: str = ""
     radius_m: float = 0.0
+    is_private: bool = False  # as of a stop
     arrival_s: int = -1
     departure_s: int = -1
     early_ms: int = 0

@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from odograph.catalog import addresses
 from odograph.model.catalog import Destination, RecurringRoute, Stop
 from odograph.sharing.arrival import Estimate
 from tests.support.viewing import MINUTE_MS, NOON_MS, open_viewing
@@ -297,6 +298,66 @@ async def test_a_stop_in_a_private_zone_is_left_out(viewing, org):
     route = await viewing.make_route(org, stops())
     _, key = await viewing.make_share(org, "assetsOnRoute", route_id=route.body.number)
     assert [stop["name"] for stop in (await state(viewing, key))["route"]["stops"]] == ["First", "Third"]
+
+
+async def test_a_private_place_that_is_deleted_is_told_by_no_open_link(viewing, org):
+    van = await viewing.make_vehicle(org)
+    home = await viewing.make_address(org, 52.1, 4.3, 500, name="Home of N", is_private=True)
+    halts = [
+        Stop(1, "First", lat=52.0, lon=4.3),
+        Stop(2, "Home of N", home.body.number),
+        Stop(3, "Third", lat=53, lon=4),
+    ]
+    route = await viewing.make_route(org, halts, asset_id=van.body.number, started_ms=NOON_MS)
+    _, key = await viewing.make_share(org, "assetsOnRoute", route_id=route.body.number)
+    await viewing.report(org, van, 52.05, 4.3)
+    watching = [await viewing.watch(one) for one in (key, viewing.stop_key(org, 2))]
+    await addresses.remove(viewing.catalog, org, home.body.number)
+    await viewing.report(org, van, 52.06, 4.3)
+    for one in (key, viewing.stop_key(org, 2)):
+        for form in ("", "/state", "/geojson"):
+            answer = await viewing.get(f"/fleet/viewer/{one}{form}")
+            assert answer.status == 200
+            assert b"Home of N" not in answer.all_bytes()
+            assert b"52.1," not in answer.all_bytes()
+    for stream in watching:
+        await stream.close()
+        assert b"Home of N" not in stream.raw
+    assert [stop["name"] for stop in (await state(viewing, key))["route"]["stops"]] == ["First", "Third"]
+
+
+async def test_a_zone_that_ends_hides_what_was_in_it_and_nothing_of_who_was_never_there(viewing, org):
+    home = await viewing.make_address(org, 52.1, 4.3, 500, is_private=True)
+    inside, away = [await viewing.make_vehicle(org, name) for name in ("Inside", "Away")]
+    keys = [(await viewing.make_share(org, asset_id=one.body.number, trail_min=-1))[1] for one in (inside, away)]
+    await viewing.report(org, inside, 52.0, 4.3)
+    await viewing.report(org, away, 52.0, 4.3)
+    viewing.clock.move(MINUTE_MS)
+    await viewing.report(org, inside, 52.1, 4.3)
+    await viewing.report(org, away, 52.01, 4.3)
+    await addresses.remove(viewing.catalog, org, home.body.number)
+    hidden, shown = [await state(viewing, key) for key in keys]
+    assert (hidden["link"]["hidden"], "fix" in hidden["assets"][0]) == ("private", False)
+    assert len(shown["assets"][0]["trail"]) == 2
+    viewing.clock.move(MINUTE_MS)
+    await viewing.report(org, inside, 52.1, 4.3)
+    (asset,) = (await state(viewing, keys[0]))["assets"]
+    assert [point[0] for point in asset["trail"]] == [NOON_MS + 2 * MINUTE_MS], "the place is no secret any more"
+
+
+async def test_a_stop_in_a_zone_that_ended_tells_no_time_from_before(viewing, org):
+    home = await viewing.make_address(org, 52.1, 4.3, 500, is_private=True)
+    done = [
+        msgspec.structs.replace(one, arrived_ms=NOON_MS + at, departed_ms=NOON_MS + at + 10)
+        for at, one in ((0, stops()[0]), (MINUTE_MS, stops()[1]))
+    ]
+    van = await viewing.make_vehicle(org)
+    route = await viewing.make_route(org, [*done, stops()[2]], asset_id=van.body.number, started_ms=NOON_MS)
+    _, key = await viewing.make_share(org, "assetsOnRoute", route_id=route.body.number)
+    viewing.clock.move(2 * MINUTE_MS)
+    await addresses.remove(viewing.catalog, org, home.body.number)
+    first, second, _ = (await state(viewing, key))["route"]["stops"]
+    assert (first["arrived"], second["name"], "arrived" in second) == (NOON_MS, "Second", False)
 
 
 async def test_a_run_with_a_vehicle_beyond_the_tags_of_who_shared_it_tells_no_times(viewing, org):

@@ -225,7 +225,8 @@ def bound_of_stop(scene: Scene, stop: Stop) -> Bound | None:
         if address is None:
             return None
         return bound_for(address)._replace(name=stop.name or address.name)
-    return point_bound(stop.name, stop.place_text, Position(stop.lat, stop.lon), stop.radius_m or ARRIVED_M)
+    bound = point_bound(stop.name, stop.place_text, Position(stop.lat, stop.lon), stop.radius_m or ARRIVED_M)
+    return bound._replace(is_private=stop.is_private)
 
 
 def if_shown(scene: Scene, bound: Bound | None) -> Bound | None:

@@ -106,7 +106,7 @@ def _stop_of(
     floor_ms: int | None,
     fix: np.void | None,
 ) -> page.Stop:
-    """One stop. What happened before `floor_ms` has no time; None tells nothing of what happened."""
+    """One stop. What may not be told has no time; `floor_ms` None tells nothing of what happened."""
     state = _state(route, stop, following) if floor_ms is not None else "todo"
     shown = page.Stop(name=bound.name, lat=bound.at.lat, lon=bound.at.lon, state=state)
     planned_ms = _planned_ms(stop)
@@ -114,15 +114,20 @@ def _stop_of(
         shown.planned = planned_ms
     if floor_ms is None:
         return shown
-    if stop.arrived_ms >= max(floor_ms, 1):
+    if _is_told(scene, bound, stop.arrived_ms, floor_ms):
         shown.arrived = stop.arrived_ms
         if planned_ms:
             shown.late_s = (stop.arrived_ms - planned_ms) // 1000
-    if stop.departed_ms >= max(floor_ms, 1):
+    if _is_told(scene, bound, stop.departed_ms, floor_ms):
         shown.departed = stop.departed_ms
     if fix is not None and state == "next":
         shown.eta = eta_of(scene, route.asset_id, fix, bound.at)
     return shown
+
+
+def _is_told(scene: Scene, bound: Bound | None, time_ms: int, floor_ms: int) -> bool:
+    """Whether it may be told that it was at a stop at a time: not of a time at which that lay in a private zone."""
+    return bound is not None and time_ms >= max(floor_ms, 1) and not scene.private.holds(*bound.at, time_ms)
 
 
 def _state(route: Route, stop: Stop, following: Stop | None) -> Literal["done", "here", "next", "todo", "skipped"]:
@@ -141,10 +146,15 @@ def _late_s(scene: Scene, route: Route, floor_ms: int) -> int | None:
     if run_state(route) != "underway":
         return None
     late_s = None
-    for stop in route.stops:
+    for stop in reversed(route.stops):
         planned_ms = _planned_ms(stop)
-        if planned_ms and stop.arrived_ms >= max(floor_ms, 1):
+        if (
+            planned_ms
+            and stop.arrived_ms
+            and _is_told(scene, bound_of_stop(scene, stop), stop.arrived_ms, floor_ms)
+        ):
             late_s = (stop.arrived_ms - planned_ms) // 1000
+            break
     following, _ = next_stop(route)
     planned_ms = 0 if following is None or following.arrived_ms else _planned_ms(following)
     if planned_ms and scene.now_ms > planned_ms:

@@ -84,8 +84,12 @@ class ByStop:
 
     def frame(self, scene: Scene, shown: Shown) -> Frame:
         """The link and its stop."""
-        bound = if_shown(scene, self._route(scene)[1])
-        return Frame(link_of(scene, "asset", bound, shown, hidden_of(shown)), place_of(bound))
+        route, place = self._route(scene)
+        bound = if_shown(scene, place)
+        link = link_of(scene, "asset", bound, shown, hidden_of(shown))
+        if bound is None and route is not None:
+            link.name = route.name  # a share of its own name would tell that of the private place
+        return Frame(link, place_of(bound))
 
     def asset(self, scene: Scene, subject: Subject, trace: Trace) -> page.Asset:
         """The vehicle, without its trail."""
