@@ -16,7 +16,7 @@ from odograph.catalog.orgs import get as get_org
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import Address, LiveShare, PastZone, PlannedStop, Stop
+from odograph.model.catalog import Address, LiveShare, PastZone, PlannedStop, Route, Stop
 from odograph.model.ids import OrgId, TagId
 from odograph.model.place import Geofence
 from odograph.store.base import INSTALL, Change
@@ -90,6 +90,8 @@ async def update(
         check.check_within_tags(tag_limit, body.tag_ids)
         body = msgspec.structs.replace(body, updated_ms=catalog.clock.now_ms())
         changes = [put(old, org, body), *_past_zone(catalog, old, body), *_floors_of_links(catalog, old, body)]
+        if body.name != old.body.name:
+            changes += _renamed_stops(catalog, org, old.body, body.name)
         return Plan(changes, lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -117,7 +119,7 @@ def get(
 
 
 def _past_zone(catalog: Catalog, old: Entity[Address], new: Address | None) -> list[Change]:
-    """Where a private zone ends or is drawn anew: what was measured in it until now stays hidden from links for good.
+    """Where a private zone ends or is drawn anew: what was measured in it until now stays hidden for good.
 
     Of the oldest ones only the end is kept, before which then nothing at all is shown.
     """
@@ -157,14 +159,36 @@ def _shows_by(share: LiveShare, number: int) -> bool:
 
 def _stops_of_their_own(catalog: Catalog, org: OrgId, address: Address) -> list[Change]:
     """The routes that stop at an address, with its place copied into their stops."""
-    directory, now_ms = catalog.directory, catalog.clock.now_ms()
-    trips: list[Entity[Any]] = [*directory.routes.list_(org), *directory.recurring.list_(org)]
+    now_ms = catalog.clock.now_ms()
     changes = []
-    for one in trips:
-        if any(stop.address_id == address.number for stop in one.body.stops):
-            stops = tuple(_of_its_own(stop, address) for stop in one.body.stops)
-            changes.append(put(one, org, msgspec.structs.replace(one.body, stops=stops, updated_ms=now_ms)))
+    for trip in _trips_to(catalog.directory, org, address):
+        stops = tuple(_of_its_own(stop, address) for stop in trip.body.stops)
+        changes.append(put(trip, org, msgspec.structs.replace(trip.body, stops=stops, updated_ms=now_ms)))
     return changes
+
+
+def _renamed_stops(catalog: Catalog, org: OrgId, address: Address, name: str) -> list[Change]:
+    """The routes with stops that are named after an address, with its new name; those that ended keep the old one.
+
+    A plan is no newer for it: runs that were changed by themselves stay so.
+    """
+    changes = []
+    for trip in _trips_to(catalog.directory, org, address):
+        stops = tuple(
+            msgspec.structs.replace(stop, name=name)
+            if (stop.address_id, stop.name) == (address.number, address.name)
+            else stop
+            for stop in trip.body.stops
+        )
+        if stops != trip.body.stops and not (isinstance(trip.body, Route) and trip.body.ended_ms):
+            changes.append(put(trip, org, msgspec.structs.replace(trip.body, stops=stops)))
+    return changes
+
+
+def _trips_to(directory: Directory, org: OrgId, address: Address) -> list[Entity[Any]]:
+    """Routes and recurring routes that stop at an address."""
+    trips: list[Entity[Any]] = [*directory.routes.list_(org), *directory.recurring.list_(org)]
+    return [one for one in trips if any(stop.address_id == address.number for stop in one.body.stops)]
 
 
 def _of_its_own(stop: Stop | PlannedStop, address: Address) -> Stop | PlannedStop:

@@ -18,7 +18,7 @@ from odograph.model.place import Geofence
 
 
 class PastZone(msgspec.Struct, frozen=True):
-    """A private zone that ended, or lay so before it was drawn anew: it goes on to hide what was measured before."""
+    """A private zone that ended, or lay so before it was drawn anew: it still hides what was measured before."""
 
     fence: Geofence
     ended_ms: int

@@ -322,6 +322,21 @@ async def test_stops_at_a_deleted_address_stay_where_it_was(catalog, org):
         await addresses.remove(catalog, org, at)
 
 
+async def test_stops_that_are_named_after_an_address_are_renamed_with_it(catalog, org):
+    dock = await make(catalog, org)
+    at = dock.body.number
+    halts = (Stop(1, "Dock", at), Stop(2, "Gate 4", at), Stop(3, "Dock", lat=1.0, lon=1.0))
+    open_, ended = Route(1, "Trip", halts, 1, 5), Route(2, "Past", halts, 1, 5, ended_ms=9)
+    line = RecurringRoute(3, "Line", (PlannedStop("Dock", at), PlannedStop("A", 0, 1.0, 2.0)), 1, 5, "UTC", (), ())
+    await catalog.change(lambda: Plan([put(None, org, body) for body in (open_, ended, line)], lambda _: None))
+    await change(catalog, org, dock, name="Dock 2")
+    routes, lines = catalog.directory.routes, catalog.directory.recurring
+    assert [stop.name for stop in routes.find_by_number(org, 1).body.stops] == ["Dock 2", "Gate 4", "Dock"]
+    assert routes.find_by_number(org, 2).body == ended
+    assert [stop.name for stop in lines.find_by_number(org, 3).body.stops] == ["Dock 2", "A"]
+    assert lines.find_by_number(org, 3).body.updated_ms == 5, "a plan is no newer for it"
+
+
 async def test_stops_at_a_deleted_private_address_stay_private(catalog, org):
     home = await make(catalog, org, name="Home", is_private=True)
     at = home.body.number
@@ -333,7 +348,7 @@ async def test_stops_at_a_deleted_private_address_stay_private(catalog, org):
         catalog.directory.routes.find_by_number(org, 1).body.stops,
         catalog.directory.recurring.find_by_number(org, 2).body.stops,
     ):
-        assert [(stop.name, stop.is_private) for stop in stops][0] == ("Home", True)
+        assert (stops[0].name, stops[0].is_private) == ("Home", True)
         assert not stops[1].is_private
 
 
