@@ -19,7 +19,7 @@ import msgspec
 
 from odograph.catalog import stops as stopping
 from odograph.catalog.changes import Catalog, Plan, delete, put
-from odograph.catalog.routes import number_routes, number_stops, run_name
+from odograph.catalog.routes import driven, number_routes, number_stops, run_name
 from odograph.errors import Refusal
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
@@ -128,9 +128,10 @@ def _differences(
     for run_date, run_time, begins_ms in runs_of(body, now_ms):
         old = planned.pop(f"{run_date}T{run_time}", None)
         if old is None:
-            yield None, planned_run(body, run_date, run_time, begins_ms, now_ms)
+            yield None, driven(directory, org, planned_run(body, run_date, run_time, begins_ms, now_ms))
         elif old.body.updated_ms < body.updated_ms and not (old.body.started_ms or old.body.ended_ms):
-            yield old, _renewed(old.body, planned_run(body, run_date, run_time, begins_ms, now_ms))
+            run = driven(directory, org, planned_run(body, run_date, run_time, begins_ms, now_ms))
+            yield old, _renewed(old.body, run, now_ms)
     for old in planned.values():
         if 0 < old.body.ended_ms < now_ms - KEEP_MS:
             yield old, None
@@ -203,10 +204,13 @@ def _departure_ms(stop: PlannedStop, begins_ms: int) -> int:
     return 0 if seconds < 0 else begins_ms + seconds * 1000
 
 
-def _renewed(old: Route, body: Route) -> Route:
+def _renewed(old: Route, body: Route, now_ms: int) -> Route:
     """The run under its old numbers, stops by their place in the order: what refers to it goes on to mean it."""
     stops = tuple(
         msgspec.structs.replace(stop, number=old.stops[place].number if place < len(old.stops) else 0)
         for place, stop in enumerate(body.stops)
     )
-    return msgspec.structs.replace(body, number=old.number, created_ms=old.created_ms, stops=stops)
+    assigned_ms = old.assigned_ms if body.vehicle_id == old.vehicle_id else now_ms
+    return msgspec.structs.replace(
+        body, number=old.number, created_ms=old.created_ms, stops=stops, assigned_ms=assigned_ms
+    )

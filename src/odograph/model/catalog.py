@@ -242,7 +242,15 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     recurring_id: int = 0  # number of the recurring route that it is a run of
     run_date: str = ""  # YYYY-MM-DD in the recurring route's zone
     run_time: str = ""  # HH:MM there: which of the day's runs it is
-    assigned_ms: int = 0  # since when `asset_id` has been its vehicle; 0: since it was made
+    assigned_ms: int = 0  # since when `vehicle_id` has been its vehicle; 0: since it was made
+    driven_asset_id: int = (
+        0  # of one with a driver and no vehicle: his, as it was last assigned to him while it was open
+    )
+
+    @property
+    def vehicle_id(self) -> int:
+        """Number of the vehicle whose fixes say how far it has come; 0 where nobody knows which that is."""
+        return self.asset_id or self.driven_asset_id
 
 
 class PlannedStop(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from odograph.catalog import recurring, routes
+from odograph.catalog import assets, drivers, recurring, routes
 from odograph.catalog.changes import Plan, put
+from odograph.catalog.drivers import DriverFields
 from odograph.catalog.planner import DAYS_AHEAD, KEEP_MS, MAX_RUNS, Planner, runs_of, start_ms
 from odograph.catalog.recurring import PlannedStopFields, RecurringFields
 from odograph.catalog.stops import Place
@@ -118,6 +119,27 @@ async def test_a_changed_pattern_changes_the_runs_to_come_under_their_numbers(wo
 async def keep(world: World, org: OrgId, body, old) -> None:
     plan = Plan([put(old, org, body)], lambda _: None)
     await world.catalog.change(lambda: plan)
+
+
+async def test_runs_for_a_driver_have_the_vehicle_that_is_assigned_to_him(world, acme, planner):
+    van, other = [await world.make_vehicle(acme, name=name, external_ids={"erp": name}) for name in "ab"]
+    driver = await drivers.create(
+        world.catalog, acme, DriverFields(name="Dee", username="dee", vehicle="erp:a", external_ids={"erp": "d"})
+    )
+    pattern = await make(world, acme, driver="erp:d")
+    await planner.plan()
+    assert {run.vehicle_id for run in runs(world, acme, pattern)} == {van.body.number}
+    assert {run.assigned_ms for run in runs(world, acme, pattern)} == {0}
+    world.clock.time_ms += 1
+    await assets.update(world.catalog, acme, other.body.number, assets.AssetFields(driver="erp:d"))
+    moved = runs(world, acme, pattern)
+    assert {(run.vehicle_id, run.assigned_ms) for run in moved} == {(other.body.number, NOON_MS + 1)}
+    await recurring.update(world.catalog, acme, pattern, RecurringFields(notes="new"))
+    await planner.plan()
+    assert {(run.notes, run.assigned_ms) for run in runs(world, acme, pattern)} == {("new", NOON_MS + 1)}
+    await assets.remove(world.catalog, acme, other.body.number)
+    assert {run.vehicle_id for run in runs(world, acme, pattern)} == {0}
+    assert {run.driver_id for run in runs(world, acme, pattern)} == {driver.body.number}
 
 
 async def test_a_run_that_was_changed_or_deleted_by_itself_stays_so(world, acme, planner):

@@ -272,6 +272,25 @@ async def test_a_run_shows_its_stops_how_late_it_is_and_who_drives(viewing, org)
     assert shown["assets"] == []
 
 
+async def test_a_run_of_a_driver_shows_the_vehicle_that_is_assigned_to_him(viewing, org):
+    van, other = [await viewing.make_vehicle(org, name) for name in ("Van", "Other")]
+    fields = {"driver_id": 7, "driven_asset_id": van.body.number, "started_ms": NOON_MS}
+    route = await viewing.make_route(org, stops(), **fields)
+    _, key = await viewing.make_share(org, "assetsOnRoute", route_id=route.body.number)
+    keys = (key, viewing.stop_key(org, 2))
+    for one in (van, other):
+        await viewing.report(org, one, 52.05, 4.3)
+    for one in keys:
+        assert [(asset["name"], "fix" in asset) for asset in (await state(viewing, one))["assets"]] == [
+            ("Van", True)
+        ]
+    viewing.clock.move(MINUTE_MS)
+    await viewing.change(route, driven_asset_id=other.body.number, assigned_ms=viewing.clock.now_ms())
+    for one in keys:
+        shown = (await state(viewing, one))["assets"]
+        assert [(asset["name"], "fix" in asset) for asset in shown] == [("Other", False)]
+
+
 async def test_the_run_under_way_comes_before_the_next_one_and_that_before_the_last(viewing, org):
     recurring = RecurringRoute(
         next(viewing.numbers), "Morning round", (), NOON_MS, NOON_MS, "UTC", ("06:30",), (0, 1, 2, 3, 4)

@@ -44,7 +44,7 @@ class ByRoute:
     def subjects(self, scene: Scene) -> list[Subject]:
         """The vehicle of the run that is under way."""
         route = _route(scene)
-        asset = None if route is None else find_asset(scene, route.asset_id)
+        asset = None if route is None else find_asset(scene, route.vehicle_id)
         if route is None or asset is None or run_state(route) != "underway":
             return []
         stop, _ = next_stop(route)
@@ -80,7 +80,7 @@ def run_of(scene: Scene, route: Route | None, shown: Shown) -> page.Route:
     run = page.Route(name=_name(scene, route), state=run_state(route), stops=[])
     if begins_ms(route):
         run.starts = begins_ms(route)
-    asset = find_asset(scene, route.asset_id)
+    asset = find_asset(scene, route.vehicle_id)
     is_told = asset is not None and limited_from_ms(scene, asset) is not None
     fix = next((trace.fix for _, trace in shown if trace.fix is not None), None)
     if is_told and asset is not None and run.state == "underway" and shown:
@@ -121,7 +121,7 @@ def _stop_of(
     if _is_told(scene, bound, stop.departed_ms, floor_ms):
         shown.departed = stop.departed_ms
     if fix is not None and state == "next":
-        shown.eta = eta_of(scene, route.asset_id, fix, bound.at)
+        shown.eta = eta_of(scene, route.vehicle_id, fix, bound.at)
     return shown
 
 

@@ -47,7 +47,7 @@ def as_share(route: Route, stop: Stop, key_hash: bytes) -> LiveShare:
         starts_ms=0 if ended_ms else route.started_ms or _NOT_YET_MS,
         expires_ms=ended_ms,
         route_id=route.number,
-        asset_id=route.asset_id,
+        asset_id=route.vehicle_id,
         address_id=stop.number,
         planned_arrival_ms=stop.scheduled_arrival_ms or stop.scheduled_departure_ms,
     )
@@ -63,7 +63,7 @@ class ByStop:
     def subjects(self, scene: Scene) -> list[Subject]:
         """The vehicle of the run."""
         route, bound = self._route(scene)
-        asset = None if route is None else find_asset(scene, route.asset_id)
+        asset = None if route is None else find_asset(scene, route.vehicle_id)
         if route is None or asset is None:
             return []
         planned_ms = scene.share.planned_arrival_ms
