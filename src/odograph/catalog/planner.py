@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -121,24 +122,35 @@ def _differences(
 ) -> Iterator[tuple[Entity[Route] | None, Route | None]]:
     """What is planned and what should be, where they differ: None left is missing, right is to go.
 
-    A run that was changed by itself after its pattern stays as it is; what ended KEEP_MS ago goes.
+    A run that was changed by itself after its pattern stays as it is; what ended KEEP_MS ago goes. Where the start
+    times were changed, the runs of a day whose times are gone get the new ones in order: their links are known.
     """
     body = pattern.body
     planned = {run_name(one.body): one for one in directory.routes.runs(org, RouteId(body.number))}
+    missing: dict[str, deque[Route]] = {}
     for run_date, run_time, begins_ms in runs_of(body, now_ms):
         old = planned.pop(f"{run_date}T{run_time}", None)
+        if old is not None and not _is_outdated(old.body, body):
+            continue
+        run = driven(directory, org, planned_run(body, run_date, run_time, begins_ms, now_ms))
         if old is None:
-            yield None, driven(directory, org, planned_run(body, run_date, run_time, begins_ms, now_ms))
-        elif old.body.updated_ms < body.updated_ms and not (old.body.started_ms or old.body.ended_ms):
-            run = driven(directory, org, planned_run(body, run_date, run_time, begins_ms, now_ms))
+            missing.setdefault(run_date, deque()).append(run)
+        else:
             yield old, _renewed(old.body, run, now_ms)
-    for old in planned.values():
+    for _, old in sorted(planned.items()):
         if 0 < old.body.ended_ms < now_ms - KEEP_MS:
             yield old, None
-            continue
-        is_begun = old.body.started_ms or old.body.ended_ms or scheduled_start_ms(old.body) <= now_ms
-        if not is_begun and old.body.updated_ms < body.updated_ms:
-            yield old, None
+        elif _is_outdated(old.body, body) and scheduled_start_ms(old.body) > now_ms:
+            runs = missing.get(old.body.run_date)
+            yield old, _renewed(old.body, runs.popleft(), now_ms) if runs else None
+    for runs in missing.values():
+        for run in runs:
+            yield None, run
+
+
+def _is_outdated(run: Route, pattern: RecurringRoute) -> bool:
+    """Whether a run that has not begun is older than what its pattern says now."""
+    return run.updated_ms < pattern.updated_ms and not (run.started_ms or run.ended_ms)
 
 
 def _puts(directory: Directory, org: OrgId, made: Sequence[tuple[Entity[Route] | None, Route]]) -> list[Change]:
