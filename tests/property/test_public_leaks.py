@@ -96,7 +96,7 @@ class World:
         asset = directory.assets.find_by_number(self.org, AssetId(fix.asset))
         if asset is None or share.starts_ms > now_ms or 0 < share.expires_ms <= now_ms:
             return False
-        if fix.time_ms < max(share.shown_from_ms, share.starts_ms):
+        if fix.time_ms < share.shown_from_ms:
             return False
         if any(zone.holds(fix) for _, zone in self.zones):
             return False
@@ -148,7 +148,7 @@ class World:
             oldest_ms = {0: math.inf, -1: 0}.get(
                 share.trail_min, self.viewing.clock.now_ms() - share.trail_min * MINUTE_MS
             )
-            oldest_ms = max(oldest_ms, share.created_ms, share.starts_ms)
+            oldest_ms = max(oldest_ms, share.created_ms, share.starts_ms, share.past_from_ms)
             found |= {fix.text for fix in stretch if fix.time_ms >= oldest_ms or fix is stretch[-1]}
         return found
 
@@ -310,13 +310,12 @@ class World:
             await self.make_share()
         elif choice == 1:
             await self.viewing.change(
-                self.shares[number][0], trail_min=self.dice.choice((0, 10, -1)), shown_from_ms=now_ms
+                self.shares[number][0], trail_min=self.dice.choice((0, 10, -1)), past_from_ms=now_ms
             )
         elif choice == 2:
             await self.viewing.change(self.shares[number][0], shown_name="A parcel")
         elif choice == 3 and share.type == "assetsLocation":
-            to = Destination("Customer", "Somewhere 1", 52.05, 4.05)
-            await self.viewing.change(self.shares[number][0], destination=to, disclose_m=3000)
+            await self.limit(self.shares[number][0], share, now_ms)
         elif choice == 4:
             old = self.shares[number][0]
             current = self.viewing.live.directory.shares.find(self.org, old.id)
@@ -324,6 +323,14 @@ class World:
             self.shares[number] = (old, await self.viewing.rotate(current))
         else:
             await self.viewing.change(self.shares[number][0], expires_ms=now_ms + 20 * MINUTE_MS)
+
+    async def limit(self, entity: Entity[LiveShare], share: LiveShare, now_ms: int) -> None:
+        """It gets a limit, or loses it."""
+        if share.disclose_m:
+            await self.viewing.change(entity, disclose_m=0, shown_from_ms=now_ms + 1)
+        else:
+            to = Destination("Customer", "Somewhere 1", 52.05, 4.05)
+            await self.viewing.change(entity, destination=to, disclose_m=3000)
 
     async def make_share(self) -> None:
         kind = self.dice.choice(("asset", "tag", "tag", "place", "route"))
@@ -569,6 +576,16 @@ def _stops_at_a_deleted_zone_are_like_all_others(monkeypatch):
     monkeypatch.setattr(addresses, "_of_its_own", plain)
 
 
+def _what_was_before_a_longer_trail_is_in_it(monkeypatch):
+    rules_of = base.rules_of
+
+    def early(scene, *args, **kwargs):
+        rules = rules_of(scene, *args, **kwargs)
+        return None if rules is None else dataclasses.replace(rules, since_ms=scene.share.created_ms)
+
+    monkeypatch.setattr(by_asset, "rules_of", early)
+
+
 LEAKS = [
     _judge_that_knows_zones_for_the_newest_only,
     _missed_points_are_not_judged,
@@ -587,6 +604,7 @@ LEAKS = [
     _disclosure_by_distance_is_ignored,
     _zones_are_forgotten_when_they_end,
     _stops_at_a_deleted_zone_are_like_all_others,
+    _what_was_before_a_longer_trail_is_in_it,
 ]
 SEEDS = 100
 

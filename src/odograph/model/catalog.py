@@ -316,7 +316,10 @@ class LiveShare(msgspec.Struct, frozen=True, omit_defaults=True):
     updated_ms: int
     key_hash: str  # SHA-256, in hex, of the link's key; the key itself is kept nowhere
     rotation: int = 0  # raised to give the link another key
-    shown_from_ms: int = 0  # nothing measured before is ever shown: when it was last widened
+    shown_from_ms: int = 0  # nothing measured before is ever shown: when its limits were last widened
+    past_from_ms: int = (
+        0  # of what was measured before, the newest alone is: when it got more past, or was opened again
+    )
     description: str = ""
     starts_ms: int = 0
     expires_ms: int = 0

@@ -77,11 +77,11 @@ class Rules:
     """What one link may show of one asset, as of one state of the catalogue. Times in epoch ms."""
 
     floor_ms: int
-    """Nothing measured before: when the link was last widened, began, or came to hold this asset."""
+    """Nothing measured before: when the link was last widened, or came to hold this asset."""
     until_ms: int = 0
     """Nothing measured after; 0: no end."""
     since_ms: int = 0
-    """When the link began: where its longest trail begins, and what progress is measured from."""
+    """When the link began, or began anew: where its longest trail begins, and what progress is measured from."""
     private: Zones = NO_ZONES
     within: Geofence | None = None
     """Only what is inside."""

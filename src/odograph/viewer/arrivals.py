@@ -104,7 +104,7 @@ class Arrivals:
 
 def _is_there(share: LiveShare, fence: Geofence, fix: Fixes) -> bool:
     """By a fix of the link's own time, whenever it came; doubtful ones don't count."""
-    begin_ms = max(share.shown_from_ms, share.created_ms, share.starts_ms)
+    begin_ms = max(share.shown_from_ms, share.past_from_ms, share.created_ms, share.starts_ms)
     if fix["marks"][0] or fix["time_ms"][0] < begin_ms:
         return False
     return bool(np.all(fence.contain(fix["lat_e7"] / 1e7, fix["lon_e7"] / 1e7)))

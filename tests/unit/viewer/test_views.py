@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from odograph.catalog import addresses
+from odograph.catalog import addresses, shares
 from odograph.model.catalog import Destination, RecurringRoute, Stop
 from odograph.sharing.arrival import Estimate
 from tests.support.viewing import MINUTE_MS, NOON_MS, open_viewing
@@ -169,10 +169,46 @@ async def test_a_longer_trail_shows_nothing_from_before_it_was_longer(viewing, o
     share, key = await viewing.make_share(org, asset_id=van.body.number)
     await viewing.report(org, van, 52.1, 4.3)
     viewing.clock.move(MINUTE_MS)
-    await viewing.change(share, trail_min=-1, shown_from_ms=viewing.clock.now_ms())
+    await viewing.change(share, trail_min=-1, past_from_ms=viewing.clock.now_ms())
+    assert (await state(viewing, key))["assets"][0]["fix"]["lat"] == 52.1, "where it is was shown all the time"
     await viewing.report(org, van, 52.11, 4.3)
     (asset,) = (await state(viewing, key))["assets"]
     assert [point[1] for point in asset["trail"]] == [52.11]
+
+
+async def test_a_link_that_starts_late_shows_a_parked_vehicle_once_it_starts_and_no_past(viewing, org):
+    van = await viewing.make_vehicle(org)
+    _, key = await viewing.make_share(
+        org, asset_id=van.body.number, trail_min=-1, starts_ms=NOON_MS + 60 * MINUTE_MS
+    )
+    for lat in (52.1, 52.11):
+        viewing.clock.move(MINUTE_MS)
+        await viewing.report(org, van, lat, 4.3)
+    answer = await viewing.get(f"/fleet/viewer/{key}")
+    assert (answer.status, b"52.1" in answer.all_bytes()) == (403, False)
+    viewing.clock.move(60 * MINUTE_MS)
+    (asset,) = (await state(viewing, key))["assets"]
+    assert (asset["fix"]["lat"], [point[1] for point in asset["trail"]]) == (52.11, [52.11])
+    await viewing.report(org, van, 52.12, 4.3)
+    (asset,) = (await state(viewing, key))["assets"]
+    assert [point[1] for point in asset["trail"]] == [52.12]
+
+
+async def test_a_link_that_is_opened_again_shows_where_things_are_and_no_past_from_while_it_was_closed(
+    viewing, org
+):
+    van = await viewing.make_vehicle(org)
+    share, key = await viewing.make_share(
+        org, asset_id=van.body.number, trail_min=-1, expires_ms=NOON_MS + 3 * MINUTE_MS
+    )
+    for lat in (52.1, 52.11, 52.12, 52.13, 52.14):
+        viewing.clock.move(MINUTE_MS)
+        await viewing.report(org, van, lat, 4.3)
+    assert (await viewing.get(f"/fleet/viewer/{key}")).status == 410
+    viewing.clock.move(MINUTE_MS)
+    await shares.reactivate(viewing.catalog, org, share.body.share_id, 0)
+    (asset,) = (await state(viewing, key))["assets"]
+    assert (asset["fix"]["lat"], [point[1] for point in asset["trail"]]) == (52.14, [52.14])
 
 
 # -- a place

@@ -167,9 +167,9 @@ def rules_of(
         return None if found is None else found.at_ms
 
     return Rules(
-        floor_ms=max(share.shown_from_ms, share.starts_ms, org.shown_from_ms, from_ms, limited_ms),
+        floor_ms=max(share.shown_from_ms, org.shown_from_ms, from_ms, limited_ms),
         until_ms=until_ms,
-        since_ms=max(share.created_ms, share.starts_ms),
+        since_ms=max(share.created_ms, share.starts_ms, share.past_from_ms),
         private=scene.private,
         within=within,
         bound=None if bound is None else bound.fence,

@@ -86,6 +86,7 @@ def run_of(scene: Scene, route: Route | None, shown: Shown) -> page.Route:
     if is_told and asset is not None and run.state == "underway" and shown:
         run.asset = asset_key(scene.sources.server_key, scene.share.share_id, asset.number)
     floor_ms = shown[0][0].rules.floor_ms if shown else _floor_ms(scene, asset)
+    floor_ms = max(floor_ms, scene.share.starts_ms, scene.share.past_from_ms)  # when it was where is the past
     following, _ = next_stop(route)
     for stop in route.stops:
         bound = if_shown(scene, bound_of_stop(scene, stop))
