@@ -194,7 +194,8 @@ class World:
             if canary in text:
                 assert canary in allowed, f"{where} tells {canary}"
                 self.seen.add(canary)
-        for address in [zone[0] for zone in (*self.zones, *self.past_zones)]:
+        secret = [address for address, _ in self.zones] + [address for address, _, _ in self.past_zones]
+        for address in secret:
             for canary in (address.body.name, repr(address.body.lat)):
                 assert canary not in text, f"{where} tells the private place {canary}"
 

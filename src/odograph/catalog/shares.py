@@ -121,7 +121,7 @@ async def reactivate(catalog: Catalog, org: OrgId, share_id: str, expires_ms: in
             raise invalid("This live share has not expired; change its expiresAtTime instead.")
         fields = ShareFields(expires_ms=expires_ms)
         body = _checked(old.body, fields, now_ms)
-        body = msgspec.structs.replace(body, updated_ms=now_ms, past_from_ms=now_ms)
+        body = msgspec.structs.replace(body, updated_ms=now_ms, past_from_ms=now_ms, has_arrived=False)
         return Plan([put(old, org, body)], lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -152,7 +152,7 @@ async def end(catalog: Catalog, share: Entity[LiveShare]) -> None:
         old = catalog.directory.shares.find(share.org, share.id)
         if old is None or not old.body.ends_on_arrival or is_expired(old.body, now_ms):
             return Plan([], lambda _: None)
-        body = msgspec.structs.replace(old.body, expires_ms=now_ms, updated_ms=now_ms)
+        body = msgspec.structs.replace(old.body, expires_ms=now_ms, updated_ms=now_ms, has_arrived=True)
         return Plan([put(old, share.org, body)], lambda _: None)
 
     await catalog.change(plan)

@@ -331,6 +331,7 @@ class LiveShare(msgspec.Struct, frozen=True, omit_defaults=True):
     limit_tag_ids: tuple[int, ...] = ()  # made by a token with these tags: shows nothing beyond them; () no limit
     trail_min: int = 0  # 0 none, -1 since the link's start, else as many minutes
     ends_on_arrival: bool = False
+    has_arrived: bool = False  # that is why it has ended
     planned_arrival_ms: int = 0
     disclose_m: int = 0  # shown only this near to where it is bound, or
     disclose_min: int = 0  # this long before it is planned or expected there; 0 and 0: always

@@ -21,7 +21,7 @@ ARRIVED_M: Final = 150.0  # of a destination that has no geofence
 _NEVER: Final = 1 << 62
 
 Hidden = Literal["nothing", "notYetNear", "private"]
-Status = Literal["open", "later", "expired"]
+Status = Literal["open", "later", "expired", "arrived"]
 Mask = npt.NDArray[np.bool_]
 Times = npt.NDArray[np.int64]
 Expect = Callable[[float, float, int], int | None]
@@ -31,7 +31,7 @@ Expect = Callable[[float, float, int], int | None]
 def status(share: LiveShare, now_ms: int) -> Status:
     """Whether a link that exists opens now."""
     if 0 < share.expires_ms <= now_ms:
-        return "expired"
+        return "arrived" if share.has_arrived else "expired"
     return "later" if share.starts_ms > now_ms else "open"
 
 

@@ -74,7 +74,7 @@ class Arrivals:
                 self._by_asset.setdefault(share.org, {}).setdefault(share.body.asset_id, {})[share.id] = share
 
     def _is_watched(self, share: LiveShare) -> bool:
-        is_over = status(share, self._clock.now_ms()) == "expired"
+        is_over = status(share, self._clock.now_ms()) in {"expired", "arrived"}
         return share.ends_on_arrival and share.asset_id > 0 and not is_over
 
     def _drop(self, share: Entity[LiveShare]) -> None:

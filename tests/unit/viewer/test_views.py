@@ -446,8 +446,13 @@ async def test_the_link_of_a_stop_lives_from_the_start_of_the_run_until_the_stop
     await stream.next()
     left = msgspec.structs.replace(stops()[1], arrived_ms=NOON_MS, departed_ms=NOON_MS)
     await viewing.change(route, stops=(stops()[0], left, stops()[2]))
-    assert (await stream.next()).data == {"reason": "expired"}
-    assert (await viewing.get(f"/fleet/viewer/job/{key}")).status == 410
+    assert (await stream.next()).data == {"reason": "arrived"}
+    answer = await viewing.get(f"/fleet/viewer/job/{key}/state")
+    assert (answer.status, answer.json()["reason"]) == (410, "arrived")
+    skipped = msgspec.structs.replace(stops()[1], skipped_ms=NOON_MS)
+    await viewing.change(route, stops=(stops()[0], skipped, stops()[2]))
+    answer = await viewing.get(f"/fleet/viewer/job/{key}/state")
+    assert (answer.status, answer.json()["reason"]) == (410, "expired")
     await viewing.remove(route)
     assert (await viewing.get(f"/fleet/viewer/job/{key}")).status == 404
 
@@ -466,9 +471,16 @@ async def test_a_link_that_ends_on_arrival_ends_without_anybody_looking(viewing,
     assert (await viewing.get(f"/fleet/viewer/{key}")).status == 200
     stream = await viewing.watch(key)
     await viewing.report(org, van, 52.2, 4.3)
-    assert (await stream.until("ended")).data == {"reason": "expired"}
+    assert (await stream.until("ended")).data == {"reason": "arrived"}
     assert viewing.live.directory.shares.find(org, share.id).body.expires_ms == viewing.clock.now_ms()
-    assert (await viewing.get(f"/fleet/viewer/{key}")).status == 410
+    for form in ("/state", "/stream", "/geojson"):
+        answer = await viewing.get(f"/fleet/viewer/{key}{form}")
+        assert (answer.status, answer.json()["reason"]) == (410, "arrived")
+    page = await viewing.get(f"/fleet/viewer/{key}", headers={"accept-language": "de"})
+    assert (page.status, "Angekommen" in page.body.decode()) == (410, True)
+    await shares.reactivate(viewing.catalog, org, share.body.share_id, NOON_MS + 60 * MINUTE_MS)
+    viewing.clock.move(60 * MINUTE_MS)
+    assert (await viewing.get(f"/fleet/viewer/{key}/state")).json()["reason"] == "expired"
 
 
 async def test_a_drive_that_ended_a_link_is_kept_for_estimates_of_later_ones(viewing, org):

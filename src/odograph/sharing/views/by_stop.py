@@ -46,6 +46,7 @@ def as_share(route: Route, stop: Stop, key_hash: bytes) -> LiveShare:
         key_hash=key_hash.hex(),
         starts_ms=0 if ended_ms else route.started_ms or _NOT_YET_MS,
         expires_ms=ended_ms,
+        has_arrived=stop.arrived_ms > 0,
         route_id=route.number,
         asset_id=route.vehicle_id,
         address_id=stop.number,
