@@ -62,7 +62,7 @@ VIEWER_LINKS = _gauge("viewer_links", "Public links that somebody looks at.")
 VIEWER_STREAMS = _gauge("viewer_streams", "Open streams of public links.")
 VIEWER_EVENTS = _counter("viewer_events", "Events given to streams of public links.")
 VIEWER_PAGES = _counter("viewer_pages", "Answers of public links: page, stream, state, geojson.", "kind")
-VIEWER_REFUSED = _counter("viewer_refused", "Public pages refused: gone, expired, later, busy.", "reason")
+VIEWER_REFUSED = _counter("viewer_refused", "Public pages refused: gone, expired, arrived, later, busy.", "reason")
 # fmt: on
 
 MASK: Final = "[masked]"

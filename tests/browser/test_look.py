@@ -61,6 +61,9 @@ async def links_of(house, scene):
     scene["route"] = await house.link_along(route)
     scene["later"] = await house.link_to(van, odograph={"startsAtTime": soon})
     scene["expired"] = await house.link_to(van, expiresAtTime=rfc3339(now_ms() + 300))
+    bike = await house.vehicle("Bike 43")
+    scene["arrived"] = await house.link_to(bike, location=destination, odograph={"endsOnArrival": True})
+    await stand(house, bike, (41.9, -87.7))
     scene["gone"] = await house.link_to(van)
     await house.revoke(scene["gone"])
     await house.send(van, *drive(CHICAGO, 90, 10))
@@ -69,7 +72,7 @@ async def links_of(house, scene):
     return scene
 
 
-@pytest.mark.parametrize("kind", ["asset", "place", "route", "later", "expired", "gone", "links"])
+@pytest.mark.parametrize("kind", ["asset", "place", "route", "later", "expired", "arrived", "gone", "links"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_axe_finds_nothing(house, browser, scene, kind, theme):
     links = await links_of(house, scene)
@@ -87,7 +90,7 @@ async def test_axe_finds_nothing(house, browser, scene, kind, theme):
 
 
 @pytest.mark.parametrize("size", [SMALL_PHONE, PHONE, DESKTOP, {"width": 3840, "height": 2160}], ids=str)
-@pytest.mark.parametrize("kind", ["asset", "place", "route", "expired", "links"])
+@pytest.mark.parametrize("kind", ["asset", "place", "route", "expired", "arrived", "links"])
 async def test_nothing_sticks_out_at_any_size(house, browser, scene, kind, size):
     links = await links_of(house, scene)
     async with visiting(browser, house.origin, viewport=size, device_scale_factor=1) as visit:

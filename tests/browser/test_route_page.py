@@ -52,6 +52,7 @@ async def test_stops_are_done_skipped_next_and_to_come_with_their_lateness(house
     assert classes == ["done", "skipped", "done", "next", "todo"]
     await expect(card(page)).to_contain_text("Next stop")
     await expect(card(page)).to_contain_text("Stop D")
+    await expect(page.get_by_role("status").filter(has_text="Next stop: Stop D")).to_have_count(1, timeout=3000)
     await expect(page.locator(".stop.done")).to_have_count(2)
     await expect(page.locator(".stop.next")).to_have_count(1)
 
@@ -64,5 +65,6 @@ async def test_a_run_that_has_not_begun_says_when_it_starts_and_shows_no_vehicle
     await stand(house, truck, DEPOT)
     page = await open_map(visit, link)
     await expect(card(page)).to_contain_text("Starts")
+    await expect(page.get_by_role("status").filter(has_text="Later round, Starts")).to_have_count(1)
     await expect(page.locator(".vehicle")).to_have_count(0)
     assert "Canary" not in visit.everything_received + await page.content()

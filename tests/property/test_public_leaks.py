@@ -16,19 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from odograph.catalog import addresses
 from odograph.live.entity import Entity
 from odograph.model.catalog import Address, Asset, Destination, LiveShare, Route, Stop, Tag
-from odograph.model.ids import AssetId, OrgId, RecordId
+from odograph.model.ids import AssetId, OrgId
 from odograph.sharing import policy, trace
 from odograph.sharing.trace import Trace
 from odograph.sharing.views import base, by_asset
-from odograph.store.base import INSTALL
-from odograph.viewer import hub, pages
+from odograph.viewer import hub, org_links, pages
 from odograph.viewer.open_link import OpenLink
 from odograph.viewer.org_links import OrgLinks
 from odograph.viewer.targets import Targets
@@ -74,6 +75,8 @@ class World:
     assets: list[Entity[Asset]] = field(default_factory=list)
     tags: list[Entity[Tag]] = field(default_factory=list)
     zones: list[tuple[Entity[Address], Zone]] = field(default_factory=list)
+    past_zones: list[tuple[Entity[Address], Zone, int]] = field(default_factory=list)
+    """Those that were deleted, with the time."""
     fixes: list[Fix] = field(default_factory=list)
     names: dict[int, str] = field(default_factory=dict)
     """Canary name of each asset."""
@@ -91,12 +94,13 @@ class World:
         """Whether this one fix may be shown now, looked at by itself."""
         directory, now_ms = self.viewing.live.directory, self.viewing.clock.now_ms()
         asset = directory.assets.find_by_number(self.org, AssetId(fix.asset))
-        org = self.org_record()
         if asset is None or share.starts_ms > now_ms or 0 < share.expires_ms <= now_ms:
             return False
-        if fix.time_ms < max(share.shown_from_ms, share.starts_ms, org.body.shown_from_ms):
+        if fix.time_ms < share.shown_from_ms:
             return False
         if any(zone.holds(fix) for _, zone in self.zones):
+            return False
+        if any(zone.holds(fix) and fix.time_ms <= ended_ms for _, zone, ended_ms in self.past_zones):
             return False
         if share.limit_tag_ids and not self.carried(asset.body, share.limit_tag_ids, fix.time_ms):
             return False
@@ -144,7 +148,7 @@ class World:
             oldest_ms = {0: math.inf, -1: 0}.get(
                 share.trail_min, self.viewing.clock.now_ms() - share.trail_min * MINUTE_MS
             )
-            oldest_ms = max(oldest_ms, share.created_ms, share.starts_ms)
+            oldest_ms = max(oldest_ms, share.created_ms, share.starts_ms, share.past_from_ms)
             found |= {fix.text for fix in stretch if fix.time_ms >= oldest_ms or fix is stretch[-1]}
         return found
 
@@ -176,9 +180,6 @@ class World:
         place = self.place
         return place is not None and self.viewing.live.directory.addresses.find(self.org, place[0].id) is not None
 
-    def org_record(self) -> Any:
-        return self.viewing.live.directory.orgs.find(INSTALL, RecordId(self.org))
-
     def share(self, number: int) -> LiveShare | None:
         share, _ = self.shares[number]
         found = self.viewing.live.directory.shares.find(self.org, share.id)
@@ -193,8 +194,10 @@ class World:
             if canary in text:
                 assert canary in allowed, f"{where} tells {canary}"
                 self.seen.add(canary)
-        for address, _ in self.zones:
-            assert address.body.name not in text, f"{where} tells the private place {address.body.name}"
+        secret = [address for address, _ in self.zones] + [address for address, _, _ in self.past_zones]
+        for address in secret:
+            for canary in (address.body.name, repr(address.body.lat)):
+                assert canary not in text, f"{where} tells the private place {canary}"
 
     async def search_all(self) -> None:
         """What streams have said since the last time, and every form in which each link can be asked for.
@@ -283,17 +286,21 @@ class World:
         await self.viewing.change(asset, tag_ids=numbers, tagged_ms=tagged_ms)
 
     async def rezone(self) -> None:
-        """A zone is added; or one goes, and the org's floor moves up in the same step, as the catalogue does it."""
-        now_ms = self.viewing.clock.now_ms()
+        """A zone is added, often as a stop of the route; or one goes, and what stops there stays there."""
+        assert self.route is not None
         if self.zones and self.dice.random() < 0.4:
-            address, _ = self.zones.pop(self.dice.randrange(len(self.zones)))
-            await self.viewing.change(self.org_record(), shown_from_ms=now_ms + 1)
-            await self.viewing.remove(address)
+            address, zone = self.zones.pop(self.dice.randrange(len(self.zones)))
+            await addresses.remove(self.viewing.catalog, self.org, address.body.number)
+            self.past_zones.append((address, zone, self.viewing.clock.now_ms()))
             return
         lat, lon = 52.0 + self.dice.random() * 0.1, 4.0 + self.dice.random() * 0.1
         name = f"Zone{len(self.names)}x{self.dice.randrange(10**9):09d}"
         address = await self.viewing.make_address(self.org, lat, lon, 1200, name=name, is_private=True)
         self.zones.append((address, Zone(lat, lon, 1200)))
+        route = self.viewing.live.directory.routes.find(self.org, self.route.id)
+        if route is not None and self.dice.random() < 0.5:
+            stop = Stop(901 + len(self.names) + self.dice.randrange(10**9), name, address_id=address.body.number)
+            await self.viewing.change(self.route, stops=(*route.body.stops, stop))
 
     async def reshare(self) -> None:
         """A link is made, or changed: where that widens it, its floor moves up."""
@@ -304,13 +311,12 @@ class World:
             await self.make_share()
         elif choice == 1:
             await self.viewing.change(
-                self.shares[number][0], trail_min=self.dice.choice((0, 10, -1)), shown_from_ms=now_ms
+                self.shares[number][0], trail_min=self.dice.choice((0, 10, -1)), past_from_ms=now_ms
             )
         elif choice == 2:
             await self.viewing.change(self.shares[number][0], shown_name="A parcel")
         elif choice == 3 and share.type == "assetsLocation":
-            to = Destination("Customer", "Somewhere 1", 52.05, 4.05)
-            await self.viewing.change(self.shares[number][0], destination=to, disclose_m=3000)
+            await self.limit(self.shares[number][0], share, now_ms)
         elif choice == 4:
             old = self.shares[number][0]
             current = self.viewing.live.directory.shares.find(self.org, old.id)
@@ -318,6 +324,14 @@ class World:
             self.shares[number] = (old, await self.viewing.rotate(current))
         else:
             await self.viewing.change(self.shares[number][0], expires_ms=now_ms + 20 * MINUTE_MS)
+
+    async def limit(self, entity: Entity[LiveShare], share: LiveShare, now_ms: int) -> None:
+        """It gets a limit, or loses it."""
+        if share.disclose_m:
+            await self.viewing.change(entity, disclose_m=0, shown_from_ms=now_ms + 1)
+        else:
+            to = Destination("Customer", "Somewhere 1", 52.05, 4.05)
+            await self.viewing.change(entity, destination=to, disclose_m=3000)
 
     async def make_share(self) -> None:
         kind = self.dice.choice(("asset", "tag", "tag", "place", "route"))
@@ -549,6 +563,30 @@ def _disclosure_by_distance_is_ignored(monkeypatch):
     monkeypatch.setattr(policy, "_is_disclosed", lambda rules, lat, *_: np.ones(len(lat), dtype=bool))
 
 
+def _zones_are_forgotten_when_they_end(monkeypatch):
+    zones = policy.Zones
+    monkeypatch.setattr(org_links, "Zones", lambda fences, past=(): zones(fences))
+
+
+def _stops_at_a_deleted_zone_are_like_all_others(monkeypatch):
+    of_its_own = addresses._of_its_own
+
+    def plain(stop, address):
+        return of_its_own(stop, msgspec.structs.replace(address, is_private=False))
+
+    monkeypatch.setattr(addresses, "_of_its_own", plain)
+
+
+def _what_was_before_a_longer_trail_is_in_it(monkeypatch):
+    rules_of = base.rules_of
+
+    def early(scene, *args, **kwargs):
+        rules = rules_of(scene, *args, **kwargs)
+        return None if rules is None else dataclasses.replace(rules, since_ms=scene.share.created_ms)
+
+    monkeypatch.setattr(by_asset, "rules_of", early)
+
+
 LEAKS = [
     _judge_that_knows_zones_for_the_newest_only,
     _missed_points_are_not_judged,
@@ -565,6 +603,9 @@ LEAKS = [
     _trails_go_back_beyond_their_minutes,
     _pages_are_kept_while_their_trail_ages,
     _disclosure_by_distance_is_ignored,
+    _zones_are_forgotten_when_they_end,
+    _stops_at_a_deleted_zone_are_like_all_others,
+    _what_was_before_a_longer_trail_is_in_it,
 ]
 SEEDS = 100
 

@@ -108,6 +108,14 @@ describe("a feed", () => {
     expect(urls).toHaveLength(1);
   });
 
+  test("tells from the answer that a link ended because it has arrived", async () => {
+    answers = [Response.json({ reason: "arrived" }, { status: 410 })];
+    open();
+    await pass(10 * SILENCE_MS);
+    expect(events).toEqual([{ type: "ended", data: { reason: "arrived" } }]);
+    expect(urls).toHaveLength(1);
+  });
+
   test("ends with the event that says so", async () => {
     open();
     await pass();

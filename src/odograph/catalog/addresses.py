@@ -16,7 +16,7 @@ from odograph.catalog.orgs import get as get_org
 from odograph.errors import forbidden, invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
-from odograph.model.catalog import Address, PlannedStop, Stop
+from odograph.model.catalog import Address, LiveShare, PastZone, PlannedStop, Route, Stop
 from odograph.model.ids import OrgId, TagId
 from odograph.model.place import Geofence
 from odograph.store.base import INSTALL, Change
@@ -25,6 +25,7 @@ MAX_ADDRESSES: Final = 1 << 31
 """Of one install, deleted ones included."""
 MAX_FORMATTED: Final = 1024
 MAX_NOTES: Final = 280
+MAX_PAST_ZONES: Final = 100  # of an org: every fix that a link shows is held against each
 TYPES: Final = (
     "yard", "shortHaul", "workforceSite", "riskZone", "industrialSite", "alertsOnly", "agricultureSource",
     "avoidanceZone", "knownGPSJammingZone", "authorizedZone", "unauthorizedZone", "vendor", "inventory",
@@ -91,7 +92,9 @@ async def update(
         check.check_within_tags(tag_limit, body.tag_ids)
         _check_zones_stay(tag_limit, old.body, body)
         body = msgspec.structs.replace(body, updated_ms=catalog.clock.now_ms())
-        changes = [put(old, org, body), *_floor(catalog, old, body), *_floors_of_links(catalog, old, body)]
+        changes = [put(old, org, body), *_past_zone(catalog, old, body), *_floors_of_links(catalog, old, body)]
+        if body.name != old.body.name:
+            changes += _renamed_stops(catalog, org, old.body, body.name)
         return Plan(changes, lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -106,7 +109,7 @@ async def remove(catalog: Catalog, org: OrgId, number: int, tag_limit: frozenset
     def plan() -> Plan[None]:
         old = get(catalog.directory, org, number, tag_limit)
         _check_zones_stay(tag_limit, old.body, None)
-        changes = [delete(old), *_floor(catalog, old, None), *_stops_of_their_own(catalog, org, old.body)]
+        changes = [delete(old), *_past_zone(catalog, old, None), *_stops_of_their_own(catalog, org, old.body)]
         return Plan(changes, lambda _: None)
 
     await catalog.change(plan)
@@ -135,18 +138,26 @@ def _zone(address: Address | None) -> tuple[Geofence, float, float] | None:
     return (address.fence, address.lat, address.lon) if address is not None and address.is_private else None
 
 
-def _floor(catalog: Catalog, old: Entity[Address], new: Address | None) -> list[Change]:
-    """Where a private zone ends or is drawn anew: what was measured until now stays hidden from links for good."""
+def _past_zone(catalog: Catalog, old: Entity[Address], new: Address | None) -> list[Change]:
+    """Where a private zone ends or is drawn anew: what was measured in it until now stays hidden for good.
+
+    Of the oldest ones only the end is kept, before which then nothing at all is shown.
+    """
     if not old.body.is_private or (new is not None and new.is_private and new.fence == old.body.fence):
         return []
     org = get_org(catalog.directory, old.org)
-    return [put(org, INSTALL, msgspec.structs.replace(org.body, shown_from_ms=catalog.clock.now_ms()))]
+    ended_ms = catalog.clock.now_ms() + 1  # what is measured in this millisecond is hidden too
+    zones = (*org.body.past_zones, PastZone(old.body.fence, ended_ms))
+    floor_ms = max([org.body.shown_from_ms, *(zone.ended_ms for zone in zones[:-MAX_PAST_ZONES])])
+    body = msgspec.structs.replace(org.body, past_zones=zones[-MAX_PAST_ZONES:], shown_from_ms=floor_ms)
+    return [put(org, INSTALL, body)]
 
 
 def _floors_of_links(catalog: Catalog, old: Entity[Address], new: Address) -> list[Change]:
-    """Where an address lies elsewhere now, the links that measure by it show only what is measured from now on.
+    """Where an address lies elsewhere now, the links that show by it show only what is measured from now on.
 
-    Its new surroundings may be where something was while the link did not show it.
+    Its new surroundings may be where something was while the link did not show it. A destination that limits
+    nothing hides nothing.
     """
     if (new.fence, new.lat, new.lon) == (old.body.fence, old.body.lat, old.body.lon):
         return []
@@ -154,20 +165,50 @@ def _floors_of_links(catalog: Catalog, old: Entity[Address], new: Address) -> li
     return [
         put(share, share.org, msgspec.structs.replace(share.body, shown_from_ms=now_ms))
         for share in catalog.directory.shares.list_(old.org)
-        if share.body.address_id == new.number or (share.body.route_id and share.body.disclose_m)
+        if _shows_by(share.body, new.number)
     ]
+
+
+def _shows_by(share: LiveShare, number: int) -> bool:
+    """Whether it depends on where this address lies what a link shows."""
+    if share.route_id:
+        return share.disclose_m > 0  # one of its stops may be there
+    is_destination = bool(share.asset_id or share.tag_ids)
+    return share.address_id == number and (not is_destination or share.disclose_m + share.disclose_min > 0)
 
 
 def _stops_of_their_own(catalog: Catalog, org: OrgId, address: Address) -> list[Change]:
     """The routes that stop at an address, with its place copied into their stops."""
-    directory, now_ms = catalog.directory, catalog.clock.now_ms()
-    trips: list[Entity[Any]] = [*directory.routes.list_(org), *directory.recurring.list_(org)]
+    now_ms = catalog.clock.now_ms()
     changes = []
-    for one in trips:
-        if any(stop.address_id == address.number for stop in one.body.stops):
-            stops = tuple(_of_its_own(stop, address) for stop in one.body.stops)
-            changes.append(put(one, org, msgspec.structs.replace(one.body, stops=stops, updated_ms=now_ms)))
+    for trip in _trips_to(catalog.directory, org, address):
+        stops = tuple(_of_its_own(stop, address) for stop in trip.body.stops)
+        changes.append(put(trip, org, msgspec.structs.replace(trip.body, stops=stops, updated_ms=now_ms)))
     return changes
+
+
+def _renamed_stops(catalog: Catalog, org: OrgId, address: Address, name: str) -> list[Change]:
+    """The routes with stops that are named after an address, with its new name; those that ended keep the old one.
+
+    A plan is no newer for it: runs that were changed by themselves stay so.
+    """
+    changes = []
+    for trip in _trips_to(catalog.directory, org, address):
+        stops = tuple(
+            msgspec.structs.replace(stop, name=name)
+            if (stop.address_id, stop.name) == (address.number, address.name)
+            else stop
+            for stop in trip.body.stops
+        )
+        if stops != trip.body.stops and not (isinstance(trip.body, Route) and trip.body.ended_ms):
+            changes.append(put(trip, org, msgspec.structs.replace(trip.body, stops=stops)))
+    return changes
+
+
+def _trips_to(directory: Directory, org: OrgId, address: Address) -> list[Entity[Any]]:
+    """Routes and recurring routes that stop at an address."""
+    trips: list[Entity[Any]] = [*directory.routes.list_(org), *directory.recurring.list_(org)]
+    return [one for one in trips if any(stop.address_id == address.number for stop in one.body.stops)]
 
 
 def _of_its_own(stop: Stop | PlannedStop, address: Address) -> Stop | PlannedStop:
@@ -182,6 +223,7 @@ def _of_its_own(stop: Stop | PlannedStop, address: Address) -> Stop | PlannedSto
         lon=lon,
         place_text=address.formatted_address,
         radius_m=address.fence.reach_m(),
+        is_private=address.is_private,
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from odograph.catalog import fields as check
 from odograph.catalog.changes import Catalog, Plan, delete, found, put, take_numbers, written
+from odograph.catalog.routes import reassigned
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
@@ -59,7 +60,7 @@ async def create(
         numbers, counting = number_assets(catalog.directory, 1)
         body = new_body(catalog, org, numbers[0], fields, tag_limit)
         check.check_within_tags(tag_limit, body.tag_ids)
-        changes = [put(None, org, body), counting, *unassigned(catalog, org, body.driver_id, body.number)]
+        changes = [put(None, org, body), counting, *assigned(catalog, org, body, None)]
         return Plan(changes, lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -80,7 +81,7 @@ async def update(
         if body == old.body:
             return Plan([], lambda _: old)
         check.check_within_tags(tag_limit, body.tag_ids)
-        changes = [put(old, org, body), *unassigned(catalog, org, body.driver_id, body.number)]
+        changes = [put(old, org, body), *assigned(catalog, org, body, old.body)]
         return Plan(changes, lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -95,7 +96,8 @@ async def remove(catalog: Catalog, org: OrgId, number: AssetId, tag_limit: froze
     def plan() -> Plan[None]:
         old = get(catalog.directory, org, number, tag_limit)
         mounted = catalog.directory.devices.list_of_asset(org, number)
-        return Plan([delete(old), *map(delete, mounted)], lambda _: None)
+        left = reassigned(catalog, org, {old.body.driver_id: 0})
+        return Plan([delete(old), *map(delete, mounted), *left], lambda _: None)
 
     await catalog.change(plan)
 
@@ -135,6 +137,17 @@ def changed_body(
     if body == old.body:
         return body
     return msgspec.structs.replace(body, updated_ms=catalog.clock.now_ms())
+
+
+def assigned(catalog: Catalog, org: OrgId, body: Asset, old: Asset | None) -> list[Change]:
+    """What else must change where a vehicle has the driver of `body`, after that of `old`.
+
+    Its driver's other vehicle has none now, and open routes follow their drivers.
+    """
+    if old is not None and body.driver_id == old.driver_id:
+        return []
+    vehicles = {0 if old is None else old.driver_id: 0, body.driver_id: body.number}
+    return [*unassigned(catalog, org, body.driver_id, body.number), *reassigned(catalog, org, vehicles)]
 
 
 def unassigned(catalog: Catalog, org: OrgId, driver_id: int, keeper: int) -> list[Change]:

@@ -10,8 +10,9 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from odograph.catalog import fields as check
-from odograph.catalog.assets import unassigned
+from odograph.catalog.assets import assigned, unassigned
 from odograph.catalog.changes import Catalog, Plan, found, put, take_numbers, written
+from odograph.catalog.routes import reassigned
 from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
@@ -101,14 +102,14 @@ def _assignment(
     if isinstance(fields.vehicle, UnsetType):
         return []
     if not fields.vehicle or fields.vehicle == "0":
-        return unassigned(catalog, org, number, 0)
+        return [*unassigned(catalog, org, number, 0), *reassigned(catalog, org, {number: 0})]
     asset = catalog.directory.find_asset(org, fields.vehicle, tag_limit)
     if asset is None:
         raise invalid(f"staticAssignedVehicleId: there is no vehicle {fields.vehicle[:60]!r}; list the vehicles.")
     if asset.body.driver_id == number:
         return []
     body = msgspec.structs.replace(asset.body, driver_id=number, updated_ms=catalog.clock.now_ms())
-    return [put(asset, org, body), *unassigned(catalog, org, number, asset.body.number)]
+    return [put(asset, org, body), *assigned(catalog, org, body, asset.body)]
 
 
 _TEXTS: Final = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
@@ -19,7 +20,7 @@ import msgspec
 
 from odograph.catalog import stops as stopping
 from odograph.catalog.changes import Catalog, Plan, delete, put
-from odograph.catalog.routes import number_routes, number_stops, run_name
+from odograph.catalog.routes import driven, number_routes, number_stops, run_name
 from odograph.errors import Refusal
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
@@ -121,23 +122,35 @@ def _differences(
 ) -> Iterator[tuple[Entity[Route] | None, Route | None]]:
     """What is planned and what should be, where they differ: None left is missing, right is to go.
 
-    A run that was changed by itself after its pattern stays as it is; what ended KEEP_MS ago goes.
+    A run that was changed by itself after its pattern stays as it is; what ended KEEP_MS ago goes. Where the start
+    times were changed, the runs of a day whose times are gone get the new ones in order: their links are known.
     """
     body = pattern.body
     planned = {run_name(one.body): one for one in directory.routes.runs(org, RouteId(body.number))}
+    missing: dict[str, deque[Route]] = {}
     for run_date, run_time, begins_ms in runs_of(body, now_ms):
         old = planned.pop(f"{run_date}T{run_time}", None)
+        if old is not None and not _is_outdated(old.body, body):
+            continue
+        run = driven(directory, org, planned_run(body, run_date, run_time, begins_ms, now_ms))
         if old is None:
-            yield None, planned_run(body, run_date, run_time, begins_ms, now_ms)
-        elif old.body.updated_ms < body.updated_ms and not (old.body.started_ms or old.body.ended_ms):
-            yield old, _renewed(old.body, planned_run(body, run_date, run_time, begins_ms, now_ms))
-    for old in planned.values():
+            missing.setdefault(run_date, deque()).append(run)
+        else:
+            yield old, _renewed(old.body, run, now_ms)
+    for _, old in sorted(planned.items()):
         if 0 < old.body.ended_ms < now_ms - KEEP_MS:
             yield old, None
-            continue
-        is_begun = old.body.started_ms or old.body.ended_ms or scheduled_start_ms(old.body) <= now_ms
-        if not is_begun and old.body.updated_ms < body.updated_ms:
-            yield old, None
+        elif _is_outdated(old.body, body) and scheduled_start_ms(old.body) > now_ms:
+            runs = missing.get(old.body.run_date)
+            yield old, _renewed(old.body, runs.popleft(), now_ms) if runs else None
+    for runs in missing.values():
+        for run in runs:
+            yield None, run
+
+
+def _is_outdated(run: Route, pattern: RecurringRoute) -> bool:
+    """Whether a run that has not begun is older than what its pattern says now."""
+    return run.updated_ms < pattern.updated_ms and not (run.started_ms or run.ended_ms)
 
 
 def _puts(directory: Directory, org: OrgId, made: Sequence[tuple[Entity[Route] | None, Route]]) -> list[Change]:
@@ -168,6 +181,7 @@ def planned_run(pattern: RecurringRoute, run_date: str, run_time: str, begins_ms
             lon=stop.lon,
             place_text=stop.place_text,
             radius_m=stop.radius_m,
+            is_private=stop.is_private,
             scheduled_arrival_ms=0 if stop.arrival_s < 0 else begins_ms + stop.arrival_s * 1000,
             scheduled_departure_ms=_departure_ms(stop, begins_ms),
             early_ms=stop.early_ms,
@@ -202,10 +216,13 @@ def _departure_ms(stop: PlannedStop, begins_ms: int) -> int:
     return 0 if seconds < 0 else begins_ms + seconds * 1000
 
 
-def _renewed(old: Route, body: Route) -> Route:
+def _renewed(old: Route, body: Route, now_ms: int) -> Route:
     """The run under its old numbers, stops by their place in the order: what refers to it goes on to mean it."""
     stops = tuple(
         msgspec.structs.replace(stop, number=old.stops[place].number if place < len(old.stops) else 0)
         for place, stop in enumerate(body.stops)
     )
-    return msgspec.structs.replace(body, number=old.number, created_ms=old.created_ms, stops=stops)
+    assigned_ms = old.assigned_ms if body.vehicle_id == old.vehicle_id else now_ms
+    return msgspec.structs.replace(
+        body, number=old.number, created_ms=old.created_ms, stops=stops, assigned_ms=assigned_ms
+    )

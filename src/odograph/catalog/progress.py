@@ -110,8 +110,8 @@ class Progress:
         for record in committed.records:
             if record.kind == "route":
                 route = routes.find(record.org, record.id)
-                if route is not None and route.body.asset_id:
-                    self._touch(record.org, AssetId(route.body.asset_id))
+                if route is not None and route.body.vehicle_id:
+                    self._touch(record.org, AssetId(route.body.vehicle_id))
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -274,7 +274,7 @@ class Progress:
         """What we wrote ourselves is no reason to derive it again."""
         for record in records:
             entity = self.live.directory.routes.find(record.org, record.id)
-            follower = None if entity is None else self._followers.get(AssetId(entity.body.asset_id))
+            follower = None if entity is None else self._followers.get(AssetId(entity.body.vehicle_id))
             if entity is None or follower is None:
                 continue
             number = entity.body.number
@@ -294,7 +294,7 @@ class Progress:
             for stop in body.stops[1:]:  # to the first one nobody is known to have driven
                 fence = fence_of(self.live.directory, before.org, stop)
                 if stop.arrived_ms and not known.get(stop.number) and fence is not None:
-                    await self.arrivals.note(before.org, AssetId(body.asset_id), fence.center, stop.arrived_ms)
+                    await self.arrivals.note(before.org, AssetId(body.vehicle_id), fence.center, stop.arrived_ms)
 
 
 _NEVER: Final = 1 << 62

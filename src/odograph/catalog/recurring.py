@@ -205,7 +205,7 @@ def _with_stops(
     if not isinstance(fields.stops, UnsetType):
         asked = fields.stops or ()
         stopping.check_count(len(asked))
-        stops = tuple(_stop(directory, org, f"stops[{at}]", one, limit) for at, one in enumerate(asked))
+        stops = tuple(_stop(directory, org, f"stops[{at}]", one, stops, limit) for at, one in enumerate(asked))
     else:
         stopping.check_count(len(stops))
     if len(stops) * len(body.start_times) > MAX_STOPS_A_DAY:
@@ -214,10 +214,19 @@ def _with_stops(
     return msgspec.structs.replace(body, stops=stops, starting=starting, completion=completion)
 
 
-def _stop(directory: Directory, org: OrgId, field: str, one: PlannedStopFields, limit: TagLimit) -> PlannedStop:
+def _stop(
+    directory: Directory,
+    org: OrgId,
+    field: str,
+    one: PlannedStopFields,
+    before: Sequence[PlannedStop],
+    limit: TagLimit,
+) -> PlannedStop:
     place: StopPlace = stopping.place_of(directory, org, field, (one.name, one.address, one.place), None, limit)
+    own = (place.lat, place.lon)
+    is_private = not place.address_id and any(stop.is_private and (stop.lat, stop.lon) == own for stop in before)
     return PlannedStop(
-        **msgspec.structs.asdict(place),
+        **msgspec.structs.asdict(msgspec.structs.replace(place, is_private=is_private)),
         arrival_s=-1 if one.arrival_s is None else one.arrival_s,
         departure_s=-1 if one.departure_s is None else one.departure_s,
         early_ms=one.early_ms,

@@ -143,6 +143,32 @@ def run_name(body: Route) -> str:
     return f"{body.run_date}T{body.run_time}"
 
 
+def driven(directory: Directory, org: OrgId, body: Route) -> Route:
+    """The route with the vehicle that is assigned to its driver now."""
+    assets = directory.assets.list_of_driver(org, body.driver_id) if body.driver_id else []
+    return msgspec.structs.replace(body, driven_asset_id=assets[0].body.number if assets else 0)
+
+
+def reassigned(catalog: Catalog, org: OrgId, vehicles: Mapping[int, int]) -> list[Change]:
+    """What must change with the open routes of drivers who now have these vehicles, 0 for none, by their numbers.
+
+    Where a vehicle only goes, what it did of a route stays.
+    """
+    now_ms = catalog.clock.now_ms()
+    return [
+        put(
+            one,
+            org,
+            msgspec.structs.replace(
+                cleared(one.body) if number else one.body, driven_asset_id=number, assigned_ms=now_ms
+            ),
+        )
+        for driver_id, number in vehicles.items()
+        for one in catalog.directory.routes.open_of_driver(org, driver_id)
+        if one.body.driven_asset_id != number
+    ]
+
+
 def _assigned(
     directory: Directory,
     org: OrgId,
@@ -197,6 +223,8 @@ def _checked(
     directory: Directory, org: OrgId, old: Entity[Route] | None, body: Route, fields: RouteFields, limit: TagLimit
 ) -> tuple[Route, list[Change]]:
     body = described(directory, org, old, _with_settings(body, fields), fields, limit)
+    if not body.ended_ms or old is None or body.driver_id != old.body.driver_id:
+        body = driven(directory, org, body)
     body, counting = _with_stops(directory, org, body, fields.stops, limit)
     check_visible(directory, org, body, limit)
     return body, counting
@@ -273,7 +301,7 @@ def _stop(field: str, asked: StopFields, known: dict[str, Stop], fresh: Iterator
 
 def _reopened(old: Route, body: Route, now_ms: int) -> Route:
     """What was found of a route's progress goes with its vehicle; a change of its plan opens an ended one again."""
-    if body.asset_id != old.asset_id:
+    if body.vehicle_id != old.vehicle_id:
         return msgspec.structs.replace(cleared(body), assigned_ms=now_ms)
     if old.ended_ms and (body.stops, body.starting, body.completion) != (old.stops, old.starting, old.completion):
         return msgspec.structs.replace(body, ended_ms=0)

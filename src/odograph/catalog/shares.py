@@ -86,7 +86,8 @@ async def create(
 async def update(catalog: Catalog, org: OrgId, share_id: str, fields: ShareFields) -> Entity[LiveShare]:
     """Put the given fields in. NOT_FOUND, also of one that has expired; INVALID names the field.
 
-    What could show more of the past than before shows none of it: the past then begins now.
+    What could show more of the past than before shows none of it: the past then begins now, and where a limit
+    was widened, all that it shows.
     """
 
     def plan() -> Plan[Entity[LiveShare]]:
@@ -95,8 +96,12 @@ async def update(catalog: Catalog, org: OrgId, share_id: str, fields: ShareField
         body = _checked(old.body, fields, now_ms)
         if body == old.body:
             return Plan([], lambda _: old)
-        floor_ms = now_ms if _widens(old.body, body) else body.shown_from_ms
-        body = msgspec.structs.replace(body, updated_ms=now_ms, shown_from_ms=max(floor_ms, body.shown_from_ms))
+        body = msgspec.structs.replace(
+            body,
+            updated_ms=now_ms,
+            shown_from_ms=now_ms if _widens(old.body, body) else body.shown_from_ms,
+            past_from_ms=now_ms if _lengthens(old.body, body) else body.past_from_ms,
+        )
         return Plan([put(old, org, body)], lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -105,7 +110,8 @@ async def update(catalog: Catalog, org: OrgId, share_id: str, fields: ShareField
 async def reactivate(catalog: Catalog, org: OrgId, share_id: str, expires_ms: int) -> Entity[LiveShare]:
     """Open an expired link again, under the URL that it had, until `expires_ms` (0: for ever).
 
-    It shows nothing of what was measured while it was closed. NOT_FOUND; INVALID where it has not expired.
+    Like a new one it shows where everything is now, and no past from before. NOT_FOUND; INVALID where it has not
+    expired.
     """
 
     def plan() -> Plan[Entity[LiveShare]]:
@@ -115,7 +121,7 @@ async def reactivate(catalog: Catalog, org: OrgId, share_id: str, expires_ms: in
             raise invalid("This live share has not expired; change its expiresAtTime instead.")
         fields = ShareFields(expires_ms=expires_ms)
         body = _checked(old.body, fields, now_ms)
-        body = msgspec.structs.replace(body, updated_ms=now_ms, shown_from_ms=now_ms)
+        body = msgspec.structs.replace(body, updated_ms=now_ms, past_from_ms=now_ms, has_arrived=False)
         return Plan([put(old, org, body)], lambda records: written(records[0], body))
 
     return await catalog.change(plan)
@@ -146,7 +152,7 @@ async def end(catalog: Catalog, share: Entity[LiveShare]) -> None:
         old = catalog.directory.shares.find(share.org, share.id)
         if old is None or not old.body.ends_on_arrival or is_expired(old.body, now_ms):
             return Plan([], lambda _: None)
-        body = msgspec.structs.replace(old.body, expires_ms=now_ms, updated_ms=now_ms)
+        body = msgspec.structs.replace(old.body, expires_ms=now_ms, updated_ms=now_ms, has_arrived=True)
         return Plan([put(old, share.org, body)], lambda _: None)
 
     await catalog.change(plan)
@@ -236,10 +242,13 @@ def _check_bound(share: LiveShare) -> None:
         raise invalid("odograph.discloseWithin: needs a location or addressId to be near to.")
 
 
+def _lengthens(old: LiveShare, new: LiveShare) -> bool:
+    """Whether more could be shown than before of what is not the newest."""
+    return new.starts_ms < old.starts_ms or _trail(new) > _trail(old)
+
+
 def _widens(old: LiveShare, new: LiveShare) -> bool:
-    """Whether more of the past could be shown than before."""
-    if new.starts_ms < old.starts_ms or _trail(new) > _trail(old):
-        return True
+    """Whether the newest could be shown where it was hidden before."""
     if new.disclose_min and new.planned_arrival_ms != old.planned_arrival_ms:
         return True
     if not (old.disclose_m or old.disclose_min):

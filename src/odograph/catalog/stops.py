@@ -13,7 +13,7 @@ from odograph.errors import invalid
 from odograph.live.directory import Directory
 from odograph.live.entity import Entity
 from odograph.model.catalog import Address, Stop
-from odograph.model.ids import OrgId, TagId
+from odograph.model.ids import AddressId, OrgId, TagId
 
 MIN_STOPS: Final = 2
 MAX_STOPS: Final = 500  # a city bus calls at 100; every fix of a run is held against each
@@ -47,6 +47,7 @@ class StopPlace(msgspec.Struct, frozen=True, kw_only=True):
     lon: float = 0.0
     place_text: str = ""
     radius_m: float = 0.0
+    is_private: bool = False
 
 
 class StopFields(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +85,8 @@ def place_of(
 ) -> StopPlace:
     """Where the stop `field` is: `asked` holds a name, an address and a place of its own, `old` what was before.
 
-    Exactly one of address and place. INVALID names the field.
+    Exactly one of address and place. Without a name of its own a stop is called by its place, also when it
+    is given another one. INVALID names the field.
     """
     name, address, place = asked
     if address and place:
@@ -94,17 +96,38 @@ def place_of(
         found = StopPlace(name=there.body.name, address_id=there.body.number)
     elif isinstance(place, Place):
         text = check.text(f"{field}.singleUseLocation.address", place.text, MAX_PLACE_TEXT)
-        default = text or f"{place.lat:.5f}, {place.lon:.5f}"
-        found = StopPlace(name=default, lat=place.lat, lon=place.lon, place_text=text, radius_m=place.radius_m)
+        is_private = old is not None and old.is_private and (old.lat, old.lon) == (place.lat, place.lon)
+        found = StopPlace(
+            name=_name_of_place(text, place.lat, place.lon),
+            lat=place.lat,
+            lon=place.lon,
+            place_text=text,
+            radius_m=place.radius_m,
+            is_private=is_private,
+        )
     elif old is not None and (address is UNSET or not old.address_id) and (place is UNSET or old.address_id):
         found = old
     else:
         raise invalid(f"{field}: has neither addressId nor singleUseLocation; one of them is required.")
-    if isinstance(name, UnsetType) and old is not None:
+    if isinstance(name, UnsetType) and old is not None and _has_own_name(directory, org, old, found):
         name = old.name
     if not name or isinstance(name, UnsetType):
         return found
     return msgspec.structs.replace(found, name=check.name(f"{field}.name", name))
+
+
+def _has_own_name(directory: Directory, org: OrgId, old: StopPlace, new: StopPlace) -> bool:
+    """Whether a stop keeps its name at a new place: not one that it has from the old place."""
+    if old.is_private and not new.is_private:
+        return False
+    if not old.address_id:
+        return old.name != _name_of_place(old.place_text, old.lat, old.lon)
+    address = directory.addresses.find_by_number(org, AddressId(old.address_id))
+    return address is None or old.name != address.body.name
+
+
+def _name_of_place(text: str, lat: float, lon: float) -> str:
+    return text or f"{lat:.5f}, {lon:.5f}"
 
 
 def _address(
@@ -134,6 +157,7 @@ def changed(
             lon=old.lon,
             place_text=old.place_text,
             radius_m=old.radius_m,
+            is_private=old.is_private,
         )
     place = place_of(directory, org, field, (asked.name, asked.address, asked.place), before, tag_limit)
     stop = msgspec.structs.replace(old, **msgspec.structs.asdict(place))

@@ -19,6 +19,7 @@ class Routes(Numbered[Route]):
         super().__init__(Route)
         self._of_asset: dict[int, set[int]] = {}
         self._open_of_asset: dict[int, set[int]] = {}
+        self._open_of_driver: dict[int, set[int]] = {}
         self._runs: dict[int, set[int]] = {}
         self._starts: dict[OrgId, list[tuple[int, int]]] = {}  # scheduled start and number, ascending
         self._longest_ms: dict[OrgId, int] = {}  # of any route that there ever was
@@ -49,6 +50,10 @@ class Routes(Numbered[Route]):
         """Those that this vehicle is to drive or drives, by number."""
         return self._named(org, self._open_of_asset.get(asset, set()))
 
+    def open_of_driver(self, org: OrgId, driver_id: int) -> list[Entity[Route]]:
+        """Those that are given to a driver, whatever his vehicle, and not ended, by number."""
+        return self._named(org, self._open_of_driver.get(driver_id, set()))
+
     def open_assets(self) -> KeysView[int]:
         """Every vehicle that has one that is not ended; a view, which costs nothing."""
         return self._open_of_asset.keys()
@@ -69,10 +74,12 @@ class Routes(Numbered[Route]):
         return self._named(org, self._runs.get(recurring, set()))
 
     def _places(self, body: Route) -> Iterator[tuple[dict[int, set[int]], int]]:
-        if body.asset_id:
-            yield self._of_asset, body.asset_id
+        if body.vehicle_id:
+            yield self._of_asset, body.vehicle_id
             if not body.ended_ms:
-                yield self._open_of_asset, body.asset_id
+                yield self._open_of_asset, body.vehicle_id
+        if body.driver_id and not body.ended_ms:
+            yield self._open_of_driver, body.driver_id
         if body.recurring_id:
             yield self._runs, body.recurring_id
 

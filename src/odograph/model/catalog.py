@@ -17,15 +17,25 @@ import msgspec
 from odograph.model.place import Geofence
 
 
+class PastZone(msgspec.Struct, frozen=True):
+    """A private zone that ended, or lay so before it was drawn anew: it still hides what was measured before."""
+
+    fence: Geofence
+    ended_ms: int
+
+
 class Org(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tenant. Lives in the org INSTALL; its record id is its OrgId."""
 
     name: str
     created_ms: int
     timezone: str = "UTC"  # IANA name
-    shown_from_ms: int = 0  # no public link shows what was measured before: the last time a private zone shrank
+    shown_from_ms: int = 0  # no public link shows what was measured before, of whatever vehicle
     self_registration: bool = False  # unknown devices that bring this org's enrolment key become vehicles
     enrolment_hash: str = ""  # SHA-256, in hex, of the enrolment key, which lets in who came with it; "": none
+    past_zones: tuple[
+        PastZone, ...
+    ] = ()  # the newest ones, by their end; `shown_from_ms` is where the others ended
 
 
 class Weight(msgspec.Struct, frozen=True):
@@ -205,6 +215,7 @@ class Stop(msgspec.Struct, frozen=True, omit_defaults=True):
     lon: float = 0.0
     place_text: str = ""
     radius_m: float = 0.0
+    is_private: bool = False  # of a place of its own: it was a private address, which is deleted; no link tells it
     scheduled_arrival_ms: int = 0
     scheduled_departure_ms: int = 0
     early_ms: int = 0  # still on time so long before the scheduled arrival
@@ -239,7 +250,15 @@ class Route(msgspec.Struct, frozen=True, omit_defaults=True):
     recurring_id: int = 0  # number of the recurring route that it is a run of
     run_date: str = ""  # YYYY-MM-DD in the recurring route's zone
     run_time: str = ""  # HH:MM there: which of the day's runs it is
-    assigned_ms: int = 0  # since when `asset_id` has been its vehicle; 0: since it was made
+    assigned_ms: int = 0  # since when `vehicle_id` has been its vehicle; 0: since it was made
+    driven_asset_id: int = (
+        0  # of one with a driver and no vehicle: his, as it was last assigned to him while it was open
+    )
+
+    @property
+    def vehicle_id(self) -> int:
+        """Number of the vehicle whose fixes say how far it has come; 0 where nobody knows which that is."""
+        return self.asset_id or self.driven_asset_id
 
 
 class PlannedStop(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -251,6 +270,7 @@ class PlannedStop(msgspec.Struct, frozen=True, omit_defaults=True):
     lon: float = 0.0
     place_text: str = ""
     radius_m: float = 0.0
+    is_private: bool = False  # as of a stop
     arrival_s: int = -1
     departure_s: int = -1
     early_ms: int = 0
@@ -304,7 +324,10 @@ class LiveShare(msgspec.Struct, frozen=True, omit_defaults=True):
     updated_ms: int
     key_hash: str  # SHA-256, in hex, of the link's key; the key itself is kept nowhere
     rotation: int = 0  # raised to give the link another key
-    shown_from_ms: int = 0  # nothing measured before is ever shown: when it was last widened
+    shown_from_ms: int = 0  # nothing measured before is ever shown: when its limits were last widened
+    past_from_ms: int = (
+        0  # of what was measured before, the newest alone is: when it got more past, or was opened again
+    )
     description: str = ""
     starts_ms: int = 0
     expires_ms: int = 0
@@ -316,6 +339,7 @@ class LiveShare(msgspec.Struct, frozen=True, omit_defaults=True):
     limit_tag_ids: tuple[int, ...] = ()  # made by a token with these tags: shows nothing beyond them; () no limit
     trail_min: int = 0  # 0 none, -1 since the link's start, else as many minutes
     ends_on_arrival: bool = False
+    has_arrived: bool = False  # that is why it has ended
     planned_arrival_ms: int = 0
     disclose_m: int = 0  # shown only this near to where it is bound, or
     disclose_min: int = 0  # this long before it is planned or expected there; 0 and 0: always

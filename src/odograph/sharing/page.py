@@ -149,9 +149,13 @@ class Update(msgspec.Struct, rename="camel", kw_only=True):
 
 
 class Ended(msgspec.Struct, rename="camel", kw_only=True):
-    """The last event of a stream. `gone`: revoked, rotated or deleted. `later`: moved to a start in the future."""
+    """The last event of a stream.
 
-    reason: Literal["expired", "gone", "later"]
+    `arrived`: it ended because what it showed is there. `gone`: revoked, rotated or deleted. `later`: moved to a
+    start in the future.
+    """
+
+    reason: Literal["expired", "arrived", "gone", "later"]
 
 
 class Poll(msgspec.Struct, rename="camel", kw_only=True):

@@ -18,10 +18,12 @@ from odograph.model.place import Degrees, Geofence, distances_m
 
 MINUTE_MS: Final = 60_000
 ARRIVED_M: Final = 150.0  # of a destination that has no geofence
+_NEVER: Final = 1 << 62
 
 Hidden = Literal["nothing", "notYetNear", "private"]
-Status = Literal["open", "later", "expired"]
+Status = Literal["open", "later", "expired", "arrived"]
 Mask = npt.NDArray[np.bool_]
+Times = npt.NDArray[np.int64]
 Expect = Callable[[float, float, int], int | None]
 """When what is at a latitude and longitude at a time (ms) is expected where it is bound (ms), if that is known."""
 
@@ -29,25 +31,30 @@ Expect = Callable[[float, float, int], int | None]
 def status(share: LiveShare, now_ms: int) -> Status:
     """Whether a link that exists opens now."""
     if 0 < share.expires_ms <= now_ms:
-        return "expired"
+        return "arrived" if share.has_arrived else "expired"
     return "later" if share.starts_ms > now_ms else "open"
 
 
 class Zones:
-    """Geofences in whose insides nothing is shown; thousands of them cost little."""
+    """Geofences in whose insides nothing is shown; thousands of them cost little.
 
-    def __init__(self, fences: Sequence[Geofence]) -> None:
-        self._fences = fences
+    `past` are those that have ended, each with its end: they hide what was measured before.
+    """
+
+    def __init__(self, fences: Sequence[Geofence], past: Sequence[tuple[Geofence, int]] = ()) -> None:
+        self._ends_ms = [*[_NEVER] * len(fences), *(ended_ms for _, ended_ms in past)]
+        self._fences = fences = [*fences, *(fence for fence, _ in past)]
         boxes = np.array([fence.bounds() for fence in fences], dtype=np.float64).reshape(-1, 4)
         self._south, self._north, self._middle, self._half = boxes.T[:, :, None]
 
-    def contain(self, lat: Degrees, lon: Degrees) -> Mask:
-        """Which of these positions lie in any of them."""
+    def contain(self, lat: Degrees, lon: Degrees, times: Times) -> Mask:
+        """Which of these positions lay in any of them at their times."""
         is_inside = np.zeros(len(lat), dtype=bool)
         if not self._fences or not len(lat):
             return is_inside
         for zone, rows in self.near(lat, lon):
-            is_inside[rows] |= self._fences[zone].contain(lat[rows], lon[rows])
+            is_there = self._fences[zone].contain(lat[rows], lon[rows])
+            is_inside[rows] |= is_there & (times[rows] < self._ends_ms[zone])
         return is_inside
 
     def near(self, lat: Degrees, lon: Degrees) -> list[tuple[int, npt.NDArray[np.intp]]]:
@@ -57,9 +64,9 @@ class Zones:
         in_box = (lat >= self._south - slack) & (lat <= self._north + slack) & (apart <= self._half + slack)
         return [(int(zone), np.flatnonzero(in_box[zone])) for zone in np.flatnonzero(in_box.any(axis=1))]
 
-    def holds(self, lat: float, lon: float) -> bool:
-        """Whether one position lies in any of them."""
-        return bool(self.contain(np.array([lat]), np.array([lon]))[0])
+    def holds(self, lat: float, lon: float, time_ms: int = _NEVER - 1) -> bool:
+        """Whether one position lies in any of them; with a time, whether it did then."""
+        return bool(self.contain(np.array([lat]), np.array([lon]), np.array([time_ms]))[0])
 
 
 NO_ZONES: Final = Zones(())
@@ -70,11 +77,11 @@ class Rules:
     """What one link may show of one asset, as of one state of the catalogue. Times in epoch ms."""
 
     floor_ms: int
-    """Nothing measured before: when the link was last widened, began, or came to hold this asset."""
+    """Nothing measured before: when the link was last widened, or came to hold this asset."""
     until_ms: int = 0
     """Nothing measured after; 0: no end."""
     since_ms: int = 0
-    """When the link began: where its longest trail begins, and what progress is measured from."""
+    """When the link began, or began anew: where its longest trail begins, and what progress is measured from."""
     private: Zones = NO_ZONES
     within: Geofence | None = None
     """Only what is inside."""
@@ -112,7 +119,7 @@ def judge(rules: Rules, fixes: Fixes, now_ms: int) -> Judged:
     A doubtful one (`marks`) is passed over: it says nothing, unless it lies in a private zone, where it hides.
     """
     lat, lon, times = fixes["lat_e7"] / 1e7, fixes["lon_e7"] / 1e7, fixes["time_ms"]
-    is_private = rules.private.contain(lat, lon)
+    is_private = rules.private.contain(lat, lon, times)
     is_early = (times < rules.floor_ms) | ((times > rules.until_ms) if rules.until_ms else False)
     is_far = ~_is_disclosed(rules, lat, lon, times, now_ms)
     is_hidden = is_private | is_early | is_far
@@ -138,7 +145,7 @@ def trail_from_ms(rules: Rules, now_ms: int) -> int | None:
     return max(rules.floor_ms, rules.since_ms, longest_ms)
 
 
-def _is_disclosed(rules: Rules, lat: Degrees, lon: Degrees, times: npt.NDArray[np.int64], now_ms: int) -> Mask:
+def _is_disclosed(rules: Rules, lat: Degrees, lon: Degrees, times: Times, now_ms: int) -> Mask:
     """By nearness in metres, or in minutes; a limit that can't be measured discloses nothing."""
     if not (rules.disclose_m or rules.disclose_min):
         return np.ones(len(lat), dtype=bool)
@@ -155,7 +162,7 @@ def _is_disclosed(rules: Rules, lat: Degrees, lon: Degrees, times: npt.NDArray[n
     return is_near
 
 
-def _is_expected(expect: Expect, ahead_ms: int, lat: Degrees, lon: Degrees, times: npt.NDArray[np.int64]) -> Mask:
+def _is_expected(expect: Expect, ahead_ms: int, lat: Degrees, lon: Degrees, times: Times) -> Mask:
     rows = zip(lat.tolist(), lon.tolist(), times.tolist(), strict=True)
     expected = [(expect(*row), row[2]) for row in rows]
     return np.array([at is not None and at - time <= ahead_ms for at, time in expected], dtype=bool)

@@ -115,7 +115,8 @@ class Trace:
         self.load(kept, now_ms)
         if not self._cut_ms:
             self._cut_ms, self.is_entry_seen = cut_ms, is_entry_seen
-        return self.hidden is None and (len(self.run) < rows or rules.trail_min != was.trail_min)
+        begins_elsewhere = trail_from_ms(rules, now_ms) != trail_from_ms(was, now_ms)
+        return self.hidden is None and (len(self.run) < rows or begins_elsewhere)
 
     def points(self, now_ms: int) -> list[Point]:
         """The trail as it is shown now, oldest first; none where the link has none."""

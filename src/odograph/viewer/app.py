@@ -41,7 +41,7 @@ JSON: Final = "application/json"
 GEOJSON: Final = "application/geo+json"
 EVENTS: Final = "text/event-stream; charset=utf-8"
 _GZIP_FROM: Final = 1400  # one packet
-_STATUS: Final[dict[Ending, int]] = {"gone": 404, "expired": 410, "later": 403, "busy": 429}
+_STATUS: Final[dict[Ending, int]] = {"gone": 404, "expired": 410, "arrived": 410, "later": 403, "busy": 429}
 _TEMPLATES: Final[dict[Form, str]] = {
     "page": "/fleet/viewer/{key}",
     "stream": "/fleet/viewer/{key}/stream",

@@ -74,7 +74,7 @@ class Arrivals:
                 self._by_asset.setdefault(share.org, {}).setdefault(share.body.asset_id, {})[share.id] = share
 
     def _is_watched(self, share: LiveShare) -> bool:
-        is_over = status(share, self._clock.now_ms()) == "expired"
+        is_over = status(share, self._clock.now_ms()) in {"expired", "arrived"}
         return share.ends_on_arrival and share.asset_id > 0 and not is_over
 
     def _drop(self, share: Entity[LiveShare]) -> None:
@@ -104,7 +104,7 @@ class Arrivals:
 
 def _is_there(share: LiveShare, fence: Geofence, fix: Fixes) -> bool:
     """By a fix of the link's own time, whenever it came; doubtful ones don't count."""
-    begin_ms = max(share.shown_from_ms, share.created_ms, share.starts_ms)
+    begin_ms = max(share.shown_from_ms, share.past_from_ms, share.created_ms, share.starts_ms)
     if fix["marks"][0] or fix["time_ms"][0] < begin_ms:
         return False
     return bool(np.all(fence.contain(fix["lat_e7"] / 1e7, fix["lon_e7"] / 1e7)))

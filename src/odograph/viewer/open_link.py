@@ -22,7 +22,7 @@ from odograph.sharing.trace import Trace, points
 from odograph.sharing.views.base import Frame, Scene, Shown, Subject, View
 from odograph.viewer.streams import Stream
 
-Reason = Literal["expired", "gone", "later"]
+Reason = Literal["expired", "arrived", "gone", "later"]
 _encoder: Final = msgspec.json.Encoder()
 
 

@@ -36,9 +36,12 @@ class OrgLinks:
 
     @property
     def private(self) -> Zones:
-        """The org's private zones; made when first asked for after a change."""
+        """The org's private zones, past ones too; made when first asked for after a change."""
         if self._private is None:
-            self._private = Zones([address.body.fence for address in self._directory.addresses.private(self.org)])
+            fences = [address.body.fence for address in self._directory.addresses.private(self.org)]
+            org = self._directory.orgs.find_org(self.org)
+            past = () if org is None else org.body.past_zones
+            self._private = Zones(fences, [(zone.fence, zone.ended_ms) for zone in past])
         return self._private
 
     def add(self, link: OpenLink) -> None:

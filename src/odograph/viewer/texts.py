@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 Language = Literal["en", "es", "de", "fr"]
-Ending = Literal["gone", "expired", "later", "busy"]
+Ending = Literal["gone", "expired", "arrived", "later", "busy"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "es", "de", "fr")
 
 
@@ -20,12 +20,14 @@ ENDINGS: Final[dict[Language, dict[Ending, Text]]] = {
     "en": {
         "gone": Text("This link does not exist", "It may have been withdrawn. Ask whoever sent it to you."),
         "expired": Text("This link has ended", "Nothing is shown here any more. Ask whoever sent it to you."),
+        "arrived": Text("It has arrived", "The journey that this link showed is over."),
         "later": Text("This link has not started yet", "Come back later."),
         "busy": Text("Too many requests", "Please wait a minute and try again."),
     },
     "es": {
         "gone": Text("Este enlace no existe", "Puede que se haya retirado. Pregunte a quien se lo envió."),
         "expired": Text("Este enlace ha terminado", "Aquí ya no se muestra nada. Pregunte a quien se lo envió."),
+        "arrived": Text("Ha llegado", "El trayecto que mostraba este enlace ha terminado."),
         "later": Text("Este enlace aún no ha comenzado", "Vuelva más tarde."),
         "busy": Text("Demasiadas solicitudes", "Espere un minuto y vuelva a intentarlo."),
     },
@@ -36,6 +38,7 @@ ENDINGS: Final[dict[Language, dict[Ending, Text]]] = {
         "expired": Text(
             "Dieser Link ist abgelaufen", "Hier wird nichts mehr gezeigt. Fragen Sie, wer ihn geschickt hat."
         ),
+        "arrived": Text("Angekommen", "Die Fahrt, die dieser Link zeigte, ist am Ziel."),
         "later": Text("Dieser Link gilt noch nicht", "Kommen Sie später wieder."),
         "busy": Text("Zu viele Anfragen", "Bitte warten Sie eine Minute und versuchen Sie es noch einmal."),
     },
@@ -47,6 +50,7 @@ ENDINGS: Final[dict[Language, dict[Ending, Text]]] = {
         "expired": Text(
             "Ce lien a pris fin", "Plus rien n\u2019est affiché ici. Adressez-vous à qui vous l\u2019a envoyé."
         ),
+        "arrived": Text("Arrivé à destination", "Le trajet que montrait ce lien est terminé."),
         "later": Text("Ce lien n\u2019est pas encore actif", "Revenez plus tard."),
         "busy": Text("Trop de requêtes", "Veuillez patienter une minute, puis réessayer."),
     },

@@ -263,7 +263,16 @@ async def test_a_patch_changes_single_options_and_null_removes_them_one_by_one_o
 
     left = dict(OPTIONS)
     assert await patched({}) == left
-    assert await patched({"discloseWithin": {"minutes": 5}}) == left | {"discloseWithin": {"minutes": 5}}
+    for given, within in (
+        ({"minutes": 5}, {"meters": 5000, "minutes": 5}),
+        ({"meters": 3000}, {"meters": 3000, "minutes": 5}),
+        ({"minutes": None}, {"meters": 3000}),
+        ({"minutes": 20, "meters": None}, {"minutes": 20}),
+        ({"meters": 5000}, {"meters": 5000, "minutes": 20}),
+    ):
+        assert await patched({"discloseWithin": given}) == left | {"discloseWithin": within}
+    assert "discloseWithin" not in await patched({"discloseWithin": {"minutes": None, "meters": None}})
+    assert await patched({"discloseWithin": left["discloseWithin"]}) == left
     for option in OPTIONS:
         left.pop(option)
         assert (await patched({option: None}) or {}).keys() == left.keys()

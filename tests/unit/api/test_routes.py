@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from odograph.catalog import addresses
 from odograph.catalog.changes import Plan, put
 from odograph.model.catalog import Address, Driver, LiveShare
 from odograph.model.place import Geofence
@@ -44,7 +45,8 @@ def keep(world, acme):
 
 
 def address(number: int = 7, **fields) -> Address:
-    return Address(number, "Dock", "Quay 1", Geofence(52.1, 4.1, 80), 1, 1, **{"lat": 52.1, "lon": 4.1, **fields})
+    known = {"name": "Dock", "formatted_address": "Quay 1", "lat": 52.1, "lon": 4.1, **fields}
+    return Address(number, fence=Geofence(52.1, 4.1, 80), created_ms=1, updated_ms=1, **known)
 
 
 def share(share_id: str, **fields) -> LiveShare:
@@ -189,6 +191,54 @@ async def test_patch_changes_named_stops_makes_new_ones_and_drops_the_rest(clien
     assert (await client.patch(path, json=changed)).json()["data"] == changed, "what was read can be sent back"
     twice = [{"id": first["id"]}, {"id": first["id"]}]
     assert (await client.patch(path, json={"stops": twice})).status_code == 400
+
+
+async def test_a_stop_is_called_by_its_place_unless_it_was_given_a_name(client, make, keep, world, acme):
+    await keep(address(7))
+    await keep(address(8, name="Hall"))
+    at_dock = {**COMES, "addressId": "7"}
+    del at_dock["singleUseLocation"]
+    route = await make(stops=[{**LEAVES, "name": "Start"}, at_dock])
+    first, second = route["stops"]
+
+    async def patched(*stops):
+        answer = await client.patch(f"/fleet/routes/{route['id']}", json={"stops": list(stops)})
+        assert answer.status_code == 200, answer.text
+        return [stop["name"] for stop in answer.json()["data"]["stops"]]
+
+    first_there = {"id": first["id"], "addressId": "7"}
+    second_id = {"id": second["id"]}
+    assert await patched(first_there, {**second_id, "addressId": "8"}) == ["Start", "Hall"]
+    assert await patched(first_there, {**second_id, "singleUseLocation": SHOP}) == ["Start", "Quay 1"]
+    assert await patched(first_there, {**second_id, "singleUseLocation": DEPOT}) == ["Start", "52.00000, 4.00000"]
+    assert await patched(first_there, {**second_id, "addressId": "7"}) == ["Start", "Dock"]
+    await addresses.update(world.catalog, acme, 7, addresses.AddressFields(name="Dock 2"))
+    assert await patched(first_there, second_id) == ["Start", "Dock 2"]
+    assert await patched({**first_there, "name": None}, {**second_id, "name": "End"}) == ["Dock 2", "End"]
+
+
+async def test_a_stop_at_a_private_address_that_was_deleted_stays_hidden_until_it_is_elsewhere(
+    client, make, keep, world, acme
+):
+    await keep(address(7, name="Home", is_private=True))
+    await keep(address(8, name="Hall"))
+    home = {**COMES, "addressId": "7"}
+    del home["singleUseLocation"]
+    route = await make(stops=[LEAVES, home])
+    await addresses.remove(world.catalog, acme, 7)
+
+    async def patched(**fields):
+        stops = [{"id": stop["id"]} for stop in route["stops"]]
+        stops[1] |= fields
+        answer = await client.patch(f"/fleet/routes/{route['id']}", json={"stops": stops})
+        assert answer.status_code == 200, answer.text
+        stop = world.directory.routes.find_by_number(acme, int(route["id"])).body.stops[1]
+        return stop.name, stop.is_private
+
+    kept = (await client.get(f"/fleet/routes/{route['id']}")).json()["data"]["stops"][1]
+    assert await patched(notes="Ring twice") == ("Home", True)
+    assert await patched(singleUseLocation=kept["singleUseLocation"], name="Home") == ("Home", True)
+    assert await patched(addressId="8") == ("Hall", False)
 
 
 async def test_giving_a_vehicle_takes_the_driver_away(client, make, keep, world, acme):

@@ -208,29 +208,47 @@ async def test_an_external_id_is_unique_over_all_kinds(catalog, org):
         await tags.create(catalog, org, TagFields(name="T", external_ids={"erp": "2"}))
 
 
-async def test_a_private_zone_that_ends_or_moves_hides_what_was_until_then_for_good(catalog, org):
+async def test_a_private_zone_that_ends_or_moves_hides_what_was_measured_in_it_for_good(catalog, org):
     home = await make(catalog, org, is_private=True, notes="x")
     other = OrgId((await orgs.create(catalog, "Other")).id)
 
     async def at(minute, changing):
+        """How many zones have ended since, and where and when the newest did."""
         catalog.clock.time_ms = NOON_MS + minute * 60_000
         await changing
-        return shown_from_ms(catalog, org) - NOON_MS
+        zones = orgs.get(catalog.directory, org).body.past_zones
+        return len(zones), zones[-1].fence, zones[-1].ended_ms - NOON_MS - 1
 
-    assert await at(1, change(catalog, org, home, name="Home", lat=52.11, lon=4.3, fence=circle(100))) == 60_000
-    assert await at(2, change(catalog, org, home, name="H", notes="y", is_private=True)) == 60_000
-    assert await at(3, change(catalog, org, home, fence=circle(101))) == 180_000
-    assert await at(4, change(catalog, org, home, fence=circle(99))) == 240_000
-    assert await at(5, change(catalog, org, home, is_private=False)) == 300_000
-    assert await at(6, change(catalog, org, home, fence=circle(98))) == 300_000
-    assert await at(7, change(catalog, org, home, is_private=True)) == 300_000
-    assert await at(8, addresses.remove(catalog, org, home.body.number)) == 480_000
+    first, second = home.body.fence, Geofence(52.11, 4.3, 100)
+    assert await at(1, change(catalog, org, home, name="Home", lat=52.11, lon=4.3, fence=circle(100))) == (
+        1, first, 60_000,
+    )  # fmt: skip
+    assert await at(2, change(catalog, org, home, name="H", notes="y", is_private=True)) == (1, first, 60_000)
+    assert await at(3, change(catalog, org, home, fence=circle(101))) == (2, second, 180_000)
+    assert (await at(4, change(catalog, org, home, fence=circle(99))))[0] == 3
+    assert (await at(5, change(catalog, org, home, is_private=False)))[0] == 4
+    assert (await at(6, change(catalog, org, home, fence=circle(98))))[0] == 4
+    assert (await at(7, change(catalog, org, home, is_private=True)))[0] == 4
+    last = Geofence(52.11, 4.3, 98)
+    assert await at(8, addresses.remove(catalog, org, home.body.number)) == (5, last, 480_000)
     dock = await make(catalog, org)
-    assert await at(9, addresses.remove(catalog, org, dock.body.number)) == 480_000
-    assert shown_from_ms(catalog, other) == 0
+    assert (await at(9, addresses.remove(catalog, org, dock.body.number)))[0] == 5
+    assert shown_from_ms(catalog, org) == 0, "what else was measured may be shown as before"
+    assert orgs.get(catalog.directory, other).body.past_zones == ()
 
 
-async def test_a_private_zone_and_the_floor_change_in_one_commit(catalog, org, store):
+async def test_of_a_hundred_past_zones_the_oldest_goes_and_takes_all_that_was_measured_until_its_end(catalog, org):
+    home = await make(catalog, org, is_private=True)
+    for minute in range(addresses.MAX_PAST_ZONES + 2):
+        catalog.clock.time_ms = NOON_MS + minute * 60_000
+        await change(catalog, org, home, fence=circle(200 + minute))
+    zones = orgs.get(catalog.directory, org).body.past_zones
+    assert len(zones) == addresses.MAX_PAST_ZONES
+    assert zones[0].ended_ms == NOON_MS + 120_001
+    assert shown_from_ms(catalog, org) == NOON_MS + 60_001
+
+
+async def test_a_private_zone_and_the_past_one_change_in_one_commit(catalog, org, store):
     home = await make(catalog, org, is_private=True)
     commits = []
     write = store.write
@@ -251,24 +269,30 @@ async def test_an_address_that_moves_takes_nothing_of_the_past_into_the_links_th
     def link(share_id, **fields):
         return LiveShare(share_id, share_id, "assetsLocation", 1, 1, share_id.encode().hex(), **fields)
 
+    at = dock.body.number
     links = [
-        link("near", address_id=dock.body.number),
+        link("near", address_id=at),
         link("on its way", route_id=5, disclose_m=100),
         link("elsewhere", address_id=99),
         link("on a route", route_id=5),
+        link("bound for it", asset_id=7, address_id=at, trail_min=-1),
+        link("tagged", tag_ids=(7,), address_id=at),
+        link("shown near it", asset_id=7, address_id=at, disclose_m=100),
+        link("shown before it is there", tag_ids=(7,), address_id=at, disclose_min=20),
     ]
     await catalog.change(lambda: Plan([put(None, org, body) for body in links], lambda _: None))
 
     def floors():
-        return [share.body.shown_from_ms for share in catalog.directory.shares.list_(org)]
+        return [share.body.shown_from_ms - NOON_MS for share in catalog.directory.shares.list_(org)]
 
+    kept = -NOON_MS
     await change(catalog, org, dock, name="New", notes="x")
-    assert floors() == [0, 0, 0, 0]
+    assert floors() == [kept] * 8
     await change(catalog, org, dock, fence=circle(101))
-    assert floors() == [NOON_MS, NOON_MS, 0, 0]
+    assert floors() == [0, 0, kept, kept, kept, kept, 0, 0]
     catalog.clock.time_ms += 1
     await change(catalog, org, dock, lat=52.2, lon=4.4)
-    assert floors() == [NOON_MS + 1, NOON_MS + 1, 0, 0]
+    assert floors() == [1, 1, kept, kept, kept, kept, 1, 1]
 
 
 async def test_stops_at_a_deleted_address_stay_where_it_was(catalog, org):
@@ -296,6 +320,36 @@ async def test_stops_at_a_deleted_address_stay_where_it_was(catalog, org):
     assert catalog.directory.routes.find_by_number(org, 3).body == untouched
     with pytest.raises(Refusal, match="no such address"):
         await addresses.remove(catalog, org, at)
+
+
+async def test_stops_that_are_named_after_an_address_are_renamed_with_it(catalog, org):
+    dock = await make(catalog, org)
+    at = dock.body.number
+    halts = (Stop(1, "Dock", at), Stop(2, "Gate 4", at), Stop(3, "Dock", lat=1.0, lon=1.0))
+    open_, ended = Route(1, "Trip", halts, 1, 5), Route(2, "Past", halts, 1, 5, ended_ms=9)
+    line = RecurringRoute(3, "Line", (PlannedStop("Dock", at), PlannedStop("A", 0, 1.0, 2.0)), 1, 5, "UTC", (), ())
+    await catalog.change(lambda: Plan([put(None, org, body) for body in (open_, ended, line)], lambda _: None))
+    await change(catalog, org, dock, name="Dock 2")
+    routes, lines = catalog.directory.routes, catalog.directory.recurring
+    assert [stop.name for stop in routes.find_by_number(org, 1).body.stops] == ["Dock 2", "Gate 4", "Dock"]
+    assert routes.find_by_number(org, 2).body == ended
+    assert [stop.name for stop in lines.find_by_number(org, 3).body.stops] == ["Dock 2", "A"]
+    assert lines.find_by_number(org, 3).body.updated_ms == 5, "a plan is no newer for it"
+
+
+async def test_stops_at_a_deleted_private_address_stay_private(catalog, org):
+    home = await make(catalog, org, name="Home", is_private=True)
+    at = home.body.number
+    route = Route(1, "Trip", (Stop(1, "Home", at), Stop(2, "Other", lat=1.0, lon=1.0)), 1, 1)
+    line = RecurringRoute(2, "Line", (PlannedStop("", at), PlannedStop("A", 0, 1.0, 2.0)), 1, 1, "UTC", (), ())
+    await catalog.change(lambda: Plan([put(None, org, route), put(None, org, line)], lambda _: None))
+    await addresses.remove(catalog, org, at)
+    for stops in (
+        catalog.directory.routes.find_by_number(org, 1).body.stops,
+        catalog.directory.recurring.find_by_number(org, 2).body.stops,
+    ):
+        assert (stops[0].name, stops[0].is_private) == ("Home", True)
+        assert not stops[1].is_private
 
 
 async def test_a_token_with_tags_meets_only_addresses_that_carry_one(catalog, org):

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from odograph.catalog import recurring, routes
+from odograph.catalog import assets, drivers, recurring, routes
 from odograph.catalog.changes import Plan, put
+from odograph.catalog.drivers import DriverFields
 from odograph.catalog.planner import DAYS_AHEAD, KEEP_MS, MAX_RUNS, Planner, runs_of, start_ms
 from odograph.catalog.recurring import PlannedStopFields, RecurringFields
 from odograph.catalog.stops import Place
@@ -115,9 +116,63 @@ async def test_a_changed_pattern_changes_the_runs_to_come_under_their_numbers(wo
     assert {run.run_time for run in after[1:]} == {"06:30"}
 
 
+@pytest.mark.parametrize("most", [1, 3, MAX_RUNS])
+async def test_runs_keep_their_numbers_when_their_start_time_is_moved(world, acme, planner, monkeypatch, most):
+    monkeypatch.setattr("odograph.catalog.planner.MAX_RUNS", most)
+    pattern = await make(world, acme, start_times=["06:30", "09:00", "12:30"])
+    await planner.plan()
+
+    def of_days():
+        days: dict[str, dict[str, list[int]]] = {}
+        for run in runs(world, acme, pattern):
+            days.setdefault(run.run_date, {})[run.run_time] = [run.number, *(stop.number for stop in run.stops)]
+        return {date: day for date, day in days.items() if date > "2024-05-01"}
+
+    async def move(*start_times):
+        world.clock.time_ms += 1
+        await recurring.update(world.catalog, acme, pattern, RecurringFields(start_times=start_times))
+        await planner.plan()
+        return of_days()
+
+    before, after = of_days(), await move("07:00", "09:00", "13:00")
+    assert len(before) == DAYS_AHEAD
+    for date, day in after.items():
+        old = before[date]
+        assert day == {"07:00": old["06:30"], "09:00": old["09:00"], "13:00": old["12:30"]}
+    run = world.directory.routes.find_by_number(acme, after["2024-05-02"]["07:00"][0]).body
+    assert run.stops[0].scheduled_departure_ms == FIRST_RUN_MS + 1_800_000
+    fewer = await move("08:00", "09:00")
+    assert all(day == {"08:00": after[date]["07:00"], "09:00": after[date]["09:00"]} for date, day in fewer.items())
+    more = await move("09:00", "10:00", "11:00")
+    for date, day in more.items():
+        assert (day["09:00"], day["10:00"]) == (fewer[date]["09:00"], fewer[date]["08:00"])
+        assert len(day) == 3
+
+
 async def keep(world: World, org: OrgId, body, old) -> None:
     plan = Plan([put(old, org, body)], lambda _: None)
     await world.catalog.change(lambda: plan)
+
+
+async def test_runs_for_a_driver_have_the_vehicle_that_is_assigned_to_him(world, acme, planner):
+    van, other = [await world.make_vehicle(acme, name=name, external_ids={"erp": name}) for name in "ab"]
+    driver = await drivers.create(
+        world.catalog, acme, DriverFields(name="Dee", username="dee", vehicle="erp:a", external_ids={"erp": "d"})
+    )
+    pattern = await make(world, acme, driver="erp:d")
+    await planner.plan()
+    assert {run.vehicle_id for run in runs(world, acme, pattern)} == {van.body.number}
+    assert {run.assigned_ms for run in runs(world, acme, pattern)} == {0}
+    world.clock.time_ms += 1
+    await assets.update(world.catalog, acme, other.body.number, assets.AssetFields(driver="erp:d"))
+    moved = runs(world, acme, pattern)
+    assert {(run.vehicle_id, run.assigned_ms) for run in moved} == {(other.body.number, NOON_MS + 1)}
+    await recurring.update(world.catalog, acme, pattern, RecurringFields(notes="new"))
+    await planner.plan()
+    assert {(run.notes, run.assigned_ms) for run in runs(world, acme, pattern)} == {("new", NOON_MS + 1)}
+    await assets.remove(world.catalog, acme, other.body.number)
+    assert {run.vehicle_id for run in runs(world, acme, pattern)} == {0}
+    assert {run.driver_id for run in runs(world, acme, pattern)} == {driver.body.number}
 
 
 async def test_a_run_that_was_changed_or_deleted_by_itself_stays_so(world, acme, planner):

@@ -13,8 +13,10 @@ import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from odograph.catalog import drivers
 from odograph.catalog.arrivals import Arrivals
 from odograph.catalog.changes import Plan, put, written
+from odograph.catalog.drivers import DriverFields
 from odograph.catalog.progress import Progress
 from odograph.catalog.runs import Run, cleared, fences_of, windows
 from odograph.errors import unavailable
@@ -24,7 +26,7 @@ from odograph.model.fixes import Fixes
 from odograph.model.ids import OrgId
 from odograph.model.place import Geofence
 from odograph.store.base import OrgFixes
-from tests.support.api import NOON_MS, World, open_world
+from tests.support.api import NOON_MS, World, open_world, public_id
 from tests.support.driving import MINUTE_MS, at_m, make_fixes, make_route, minutes
 
 
@@ -83,6 +85,35 @@ async def test_a_route_fills_as_its_vehicle_reports(world, acme, progress):
     assert seen == [[0, None, None]] * 2 + [[0, 8, None]] * 3 + [[0, 8, 20]] * 2
     assert (minutes(route.started_ms), minutes(route.ended_ms)) == (1, 20)
     assert not world.directory.routes.open_assets()
+
+
+async def test_the_vehicle_assigned_to_a_driver_counts_for_his_routes(world, acme, progress):
+    vans = [await world.make_vehicle(acme, name=name) for name in ("Van", "Other")]
+    driver = await drivers.create(world.catalog, acme, DriverFields(name="Dee", username="dee"))
+    number = driver.body.number
+    await keep(world, acme, make_route(1, [0, 5000, 9000], driver_id=number))
+
+    async def drives(van):
+        text = "0" if van is None else public_id(van)
+        await drivers.update(world.catalog, acme, number, DriverFields(vehicle=text))
+        await progress.catch_up()
+        return [minutes(stop.arrived_ms) for stop in now(world, acme).stops]
+
+    await report(world, acme, make_fixes(vans[0].body.number, DRIVE[:4]))
+    await report(world, acme, make_fixes(vans[1].body.number, [(0, 0), (2, 400), (9, 3000)]))
+    await progress.catch_up()
+    assert now(world, acme).started_ms == 0
+    assert await drives(vans[0]) == [0, 8, None]
+    assert now(world, acme).assigned_ms == world.clock.now_ms()
+    assert await drives(vans[1]) == [0, None, None]
+    assert await drives(None) == [0, None, None], "what was found stays"
+    assert now(world, acme).vehicle_id == 0
+    assert await drives(vans[0]) == [0, 8, None]
+    await report(world, acme, make_fixes(vans[0].body.number, DRIVE[4:]))
+    await progress.catch_up()
+    assert minutes(now(world, acme).ended_ms) == 20
+    assert await drives(vans[1]) == [0, 8, 20]
+    assert now(world, acme).vehicle_id == vans[0].body.number, "a route that ended keeps whom it had"
 
 
 async def test_late_fixes_fill_what_was_missed_and_move_what_came_before(world, acme, progress):

@@ -73,16 +73,11 @@ async def test_a_new_link_shows_where_a_parked_vehicle_has_been_since_before(cat
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ({"trail_min": 0}, {"trail_min": 10}),
-        ({"trail_min": 10}, {"trail_min": 11}),
-        ({"trail_min": 1440}, {"trail_min": shares.SINCE_START}),
         ({"disclose_m": 500}, {"disclose_m": 501}),
         ({"disclose_m": 500}, {"disclose_m": 0}),
         ({"disclose_m": 500}, {"disclose_min": 5}),
         ({"disclose_m": 500, "disclose_min": 5}, {"disclose_m": 100, "disclose_min": 6}),
         ({"disclose_min": 5, "planned_arrival_ms": 1}, {"planned_arrival_ms": 2}),
-        ({"starts_ms": HOUR_MS}, {"starts_ms": 0}),
-        ({"starts_ms": HOUR_MS}, {"starts_ms": HOUR_MS // 2}),
     ],
 )
 async def test_whoever_widens_a_link_moves_its_floor_to_now(catalog, make, before, after):
@@ -90,7 +85,25 @@ async def test_whoever_widens_a_link_moves_its_floor_to_now(catalog, make, befor
     after = relative(catalog, after)
     catalog.clock.time_ms += 1000
     body = await changed(catalog, share, **after)
-    assert body.shown_from_ms == catalog.clock.now_ms()
+    assert (body.shown_from_ms, body.past_from_ms) == (catalog.clock.now_ms(), 0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"trail_min": 0}, {"trail_min": 10}),
+        ({"trail_min": 10}, {"trail_min": 11}),
+        ({"trail_min": 1440}, {"trail_min": shares.SINCE_START}),
+        ({"starts_ms": HOUR_MS}, {"starts_ms": 0}),
+        ({"starts_ms": HOUR_MS}, {"starts_ms": HOUR_MS // 2}),
+    ],
+)
+async def test_more_past_begins_now_and_the_newest_position_stays(catalog, make, before, after):
+    share = await make(**relative(catalog, before))
+    after = relative(catalog, after)
+    catalog.clock.time_ms += 1000
+    body = await changed(catalog, share, **after)
+    assert (body.shown_from_ms, body.past_from_ms) == (0, catalog.clock.now_ms())
 
 
 @pytest.mark.parametrize(
@@ -111,7 +124,7 @@ async def test_narrowing_and_naming_leave_the_floor_where_it_is(catalog, make, b
     after = relative(catalog, after)
     catalog.clock.time_ms += 1000
     body = await changed(catalog, share, **after)
-    assert body.shown_from_ms == share.body.shown_from_ms
+    assert (body.shown_from_ms, body.past_from_ms) == (0, 0)
     assert body.updated_ms == catalog.clock.now_ms()
 
 
@@ -186,7 +199,7 @@ async def test_a_link_that_has_expired_is_neither_changed_nor_revoked_but_reacti
     catalog.clock.time_ms += HOUR_MS
     opened = (await shares.reactivate(catalog, org, share_id, 0)).body
     assert (opened.expires_ms, opened.key_hash) == (0, share.body.key_hash)
-    assert opened.shown_from_ms == catalog.clock.now_ms(), "what was measured while it was closed stays hidden"
+    assert (opened.shown_from_ms, opened.past_from_ms) == (0, catalog.clock.now_ms()), "like a new one"
 
 
 async def test_a_rotated_link_has_another_key_and_shows_no_more_than_before(catalog, org, make):

@@ -99,17 +99,24 @@ def test_zones_contain_what_any_of_their_fences_contains(circles, positions):
     fences = [Geofence(*circle) for circle in circles]
     lat, lon = np.array(positions).T
     expected = np.logical_or.reduce([fence.contain(lat, lon) for fence in fences])
-    assert Zones(fences).contain(lat, lon).tolist() == expected.tolist()
+    assert Zones(fences).contain(lat, lon, np.zeros(len(lat), np.int64)).tolist() == expected.tolist()
 
 
 def test_zones_know_polygons_across_the_antimeridian():
     zones = Zones([polygon(((10, 179), (10, -179), (-10, -179), (-10, 179)))])
     lat, lon = np.array([0.0, 0.0, 0.0, 11.0]), np.array([179.5, -179.5, 178.0, 180.0])
-    assert zones.contain(lat, lon).tolist() == [True, True, False, False]
+    assert zones.contain(lat, lon, np.zeros(4, np.int64)).tolist() == [True, True, False, False]
 
 
 def test_no_zones_contain_nothing():
     assert not Zones([]).holds(0, 0)
+
+
+def test_a_zone_that_ended_holds_what_was_in_it_before():
+    zones = Zones([Geofence(10, 10, 100)], [(Geofence(20, 20, 100), NOON_MS)])
+    assert zones.holds(10, 10)
+    assert not zones.holds(20, 20)
+    assert [zones.holds(20, 20, time_ms) for time_ms in (NOON_MS - 1, NOON_MS)] == [True, False]
 
 
 @pytest.mark.parametrize(

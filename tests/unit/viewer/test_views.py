@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from odograph.catalog import addresses, shares
 from odograph.model.catalog import Destination, RecurringRoute, Stop
 from odograph.sharing.arrival import Estimate
 from tests.support.viewing import MINUTE_MS, NOON_MS, open_viewing
@@ -168,10 +169,46 @@ async def test_a_longer_trail_shows_nothing_from_before_it_was_longer(viewing, o
     share, key = await viewing.make_share(org, asset_id=van.body.number)
     await viewing.report(org, van, 52.1, 4.3)
     viewing.clock.move(MINUTE_MS)
-    await viewing.change(share, trail_min=-1, shown_from_ms=viewing.clock.now_ms())
+    await viewing.change(share, trail_min=-1, past_from_ms=viewing.clock.now_ms())
+    assert (await state(viewing, key))["assets"][0]["fix"]["lat"] == 52.1, "where it is was shown all the time"
     await viewing.report(org, van, 52.11, 4.3)
     (asset,) = (await state(viewing, key))["assets"]
     assert [point[1] for point in asset["trail"]] == [52.11]
+
+
+async def test_a_link_that_starts_late_shows_a_parked_vehicle_once_it_starts_and_no_past(viewing, org):
+    van = await viewing.make_vehicle(org)
+    _, key = await viewing.make_share(
+        org, asset_id=van.body.number, trail_min=-1, starts_ms=NOON_MS + 60 * MINUTE_MS
+    )
+    for lat in (52.1, 52.11):
+        viewing.clock.move(MINUTE_MS)
+        await viewing.report(org, van, lat, 4.3)
+    answer = await viewing.get(f"/fleet/viewer/{key}")
+    assert (answer.status, b"52.1" in answer.all_bytes()) == (403, False)
+    viewing.clock.move(60 * MINUTE_MS)
+    (asset,) = (await state(viewing, key))["assets"]
+    assert (asset["fix"]["lat"], [point[1] for point in asset["trail"]]) == (52.11, [52.11])
+    await viewing.report(org, van, 52.12, 4.3)
+    (asset,) = (await state(viewing, key))["assets"]
+    assert [point[1] for point in asset["trail"]] == [52.12]
+
+
+async def test_a_link_that_is_opened_again_shows_where_things_are_and_no_past_from_while_it_was_closed(
+    viewing, org
+):
+    van = await viewing.make_vehicle(org)
+    share, key = await viewing.make_share(
+        org, asset_id=van.body.number, trail_min=-1, expires_ms=NOON_MS + 3 * MINUTE_MS
+    )
+    for lat in (52.1, 52.11, 52.12, 52.13, 52.14):
+        viewing.clock.move(MINUTE_MS)
+        await viewing.report(org, van, lat, 4.3)
+    assert (await viewing.get(f"/fleet/viewer/{key}")).status == 410
+    viewing.clock.move(MINUTE_MS)
+    await shares.reactivate(viewing.catalog, org, share.body.share_id, 0)
+    (asset,) = (await state(viewing, key))["assets"]
+    assert (asset["fix"]["lat"], [point[1] for point in asset["trail"]]) == (52.14, [52.14])
 
 
 # -- a place
@@ -271,6 +308,25 @@ async def test_a_run_shows_its_stops_how_late_it_is_and_who_drives(viewing, org)
     assert shown["assets"] == []
 
 
+async def test_a_run_of_a_driver_shows_the_vehicle_that_is_assigned_to_him(viewing, org):
+    van, other = [await viewing.make_vehicle(org, name) for name in ("Van", "Other")]
+    fields = {"driver_id": 7, "driven_asset_id": van.body.number, "started_ms": NOON_MS}
+    route = await viewing.make_route(org, stops(), **fields)
+    _, key = await viewing.make_share(org, "assetsOnRoute", route_id=route.body.number)
+    keys = (key, viewing.stop_key(org, 2))
+    for one in (van, other):
+        await viewing.report(org, one, 52.05, 4.3)
+    for one in keys:
+        assert [(asset["name"], "fix" in asset) for asset in (await state(viewing, one))["assets"]] == [
+            ("Van", True)
+        ]
+    viewing.clock.move(MINUTE_MS)
+    await viewing.change(route, driven_asset_id=other.body.number, assigned_ms=viewing.clock.now_ms())
+    for one in keys:
+        shown = (await state(viewing, one))["assets"]
+        assert [(asset["name"], "fix" in asset) for asset in shown] == [("Other", False)]
+
+
 async def test_the_run_under_way_comes_before_the_next_one_and_that_before_the_last(viewing, org):
     recurring = RecurringRoute(
         next(viewing.numbers), "Morning round", (), NOON_MS, NOON_MS, "UTC", ("06:30",), (0, 1, 2, 3, 4)
@@ -297,6 +353,66 @@ async def test_a_stop_in_a_private_zone_is_left_out(viewing, org):
     route = await viewing.make_route(org, stops())
     _, key = await viewing.make_share(org, "assetsOnRoute", route_id=route.body.number)
     assert [stop["name"] for stop in (await state(viewing, key))["route"]["stops"]] == ["First", "Third"]
+
+
+async def test_a_private_place_that_is_deleted_is_told_by_no_open_link(viewing, org):
+    van = await viewing.make_vehicle(org)
+    home = await viewing.make_address(org, 52.1, 4.3, 500, name="Home of N", is_private=True)
+    halts = [
+        Stop(1, "First", lat=52.0, lon=4.3),
+        Stop(2, "Home of N", home.body.number),
+        Stop(3, "Third", lat=53, lon=4),
+    ]
+    route = await viewing.make_route(org, halts, asset_id=van.body.number, started_ms=NOON_MS)
+    _, key = await viewing.make_share(org, "assetsOnRoute", route_id=route.body.number)
+    await viewing.report(org, van, 52.05, 4.3)
+    watching = [await viewing.watch(one) for one in (key, viewing.stop_key(org, 2))]
+    await addresses.remove(viewing.catalog, org, home.body.number)
+    await viewing.report(org, van, 52.06, 4.3)
+    for one in (key, viewing.stop_key(org, 2)):
+        for form in ("", "/state", "/geojson"):
+            answer = await viewing.get(f"/fleet/viewer/{one}{form}")
+            assert answer.status == 200
+            assert b"Home of N" not in answer.all_bytes()
+            assert b"52.1," not in answer.all_bytes()
+    for stream in watching:
+        await stream.close()
+        assert b"Home of N" not in stream.raw
+    assert [stop["name"] for stop in (await state(viewing, key))["route"]["stops"]] == ["First", "Third"]
+
+
+async def test_a_zone_that_ends_hides_what_was_in_it_and_nothing_of_who_was_never_there(viewing, org):
+    home = await viewing.make_address(org, 52.1, 4.3, 500, is_private=True)
+    inside, away = [await viewing.make_vehicle(org, name) for name in ("Inside", "Away")]
+    keys = [(await viewing.make_share(org, asset_id=one.body.number, trail_min=-1))[1] for one in (inside, away)]
+    await viewing.report(org, inside, 52.0, 4.3)
+    await viewing.report(org, away, 52.0, 4.3)
+    viewing.clock.move(MINUTE_MS)
+    await viewing.report(org, inside, 52.1, 4.3)
+    await viewing.report(org, away, 52.01, 4.3)
+    await addresses.remove(viewing.catalog, org, home.body.number)
+    hidden, shown = [await state(viewing, key) for key in keys]
+    assert (hidden["link"]["hidden"], "fix" in hidden["assets"][0]) == ("private", False)
+    assert len(shown["assets"][0]["trail"]) == 2
+    viewing.clock.move(MINUTE_MS)
+    await viewing.report(org, inside, 52.1, 4.3)
+    (asset,) = (await state(viewing, keys[0]))["assets"]
+    assert [point[0] for point in asset["trail"]] == [NOON_MS + 2 * MINUTE_MS], "the place is no secret any more"
+
+
+async def test_a_stop_in_a_zone_that_ended_tells_no_time_from_before(viewing, org):
+    home = await viewing.make_address(org, 52.1, 4.3, 500, is_private=True)
+    done = [
+        msgspec.structs.replace(one, arrived_ms=NOON_MS + at, departed_ms=NOON_MS + at + 10)
+        for at, one in ((0, stops()[0]), (MINUTE_MS, stops()[1]))
+    ]
+    van = await viewing.make_vehicle(org)
+    route = await viewing.make_route(org, [*done, stops()[2]], asset_id=van.body.number, started_ms=NOON_MS)
+    _, key = await viewing.make_share(org, "assetsOnRoute", route_id=route.body.number)
+    viewing.clock.move(2 * MINUTE_MS)
+    await addresses.remove(viewing.catalog, org, home.body.number)
+    first, second, _ = (await state(viewing, key))["route"]["stops"]
+    assert (first["arrived"], second["name"], "arrived" in second) == (NOON_MS, "Second", False)
 
 
 async def test_a_run_with_a_vehicle_beyond_the_tags_of_who_shared_it_tells_no_times(viewing, org):
@@ -330,8 +446,13 @@ async def test_the_link_of_a_stop_lives_from_the_start_of_the_run_until_the_stop
     await stream.next()
     left = msgspec.structs.replace(stops()[1], arrived_ms=NOON_MS, departed_ms=NOON_MS)
     await viewing.change(route, stops=(stops()[0], left, stops()[2]))
-    assert (await stream.next()).data == {"reason": "expired"}
-    assert (await viewing.get(f"/fleet/viewer/job/{key}")).status == 410
+    assert (await stream.next()).data == {"reason": "arrived"}
+    answer = await viewing.get(f"/fleet/viewer/job/{key}/state")
+    assert (answer.status, answer.json()["reason"]) == (410, "arrived")
+    skipped = msgspec.structs.replace(stops()[1], skipped_ms=NOON_MS)
+    await viewing.change(route, stops=(stops()[0], skipped, stops()[2]))
+    answer = await viewing.get(f"/fleet/viewer/job/{key}/state")
+    assert (answer.status, answer.json()["reason"]) == (410, "expired")
     await viewing.remove(route)
     assert (await viewing.get(f"/fleet/viewer/job/{key}")).status == 404
 
@@ -350,9 +471,16 @@ async def test_a_link_that_ends_on_arrival_ends_without_anybody_looking(viewing,
     assert (await viewing.get(f"/fleet/viewer/{key}")).status == 200
     stream = await viewing.watch(key)
     await viewing.report(org, van, 52.2, 4.3)
-    assert (await stream.until("ended")).data == {"reason": "expired"}
+    assert (await stream.until("ended")).data == {"reason": "arrived"}
     assert viewing.live.directory.shares.find(org, share.id).body.expires_ms == viewing.clock.now_ms()
-    assert (await viewing.get(f"/fleet/viewer/{key}")).status == 410
+    for form in ("/state", "/stream", "/geojson"):
+        answer = await viewing.get(f"/fleet/viewer/{key}{form}")
+        assert (answer.status, answer.json()["reason"]) == (410, "arrived")
+    page = await viewing.get(f"/fleet/viewer/{key}", headers={"accept-language": "de"})
+    assert (page.status, "Angekommen" in page.body.decode()) == (410, True)
+    await shares.reactivate(viewing.catalog, org, share.body.share_id, NOON_MS + 60 * MINUTE_MS)
+    viewing.clock.move(60 * MINUTE_MS)
+    assert (await viewing.get(f"/fleet/viewer/{key}/state")).json()["reason"] == "expired"
 
 
 async def test_a_drive_that_ended_a_link_is_kept_for_estimates_of_later_ones(viewing, org):

@@ -10,7 +10,7 @@ from tools.webhash import OUTPUT, ROOT
 
 WEB = ROOT / OUTPUT
 LANGUAGES = ("en", "es", "de", "fr")
-NOTICES = ("gone", "expired", "later", "busy")
+NOTICES = ("gone", "expired", "arrived", "later", "busy")
 PAGES = ("share", "links", *(f"{kind}.{language}" for kind in NOTICES for language in LANGUAGES))
 BEFORE_THE_CARD = 60_000  # bytes, compressed: what must be there before somebody reads where it is
 

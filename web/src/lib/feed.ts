@@ -101,9 +101,15 @@ export function openFeed(
     if (controller !== current) return false;
     if (response.ok) return true;
     const reason = ENDED[response.status];
-    if (reason) end(reason);
+    if (reason) void ended(controller, response, reason);
     else failed(controller, 1000 * Number(response.headers.get("Retry-After") ?? 0) || 0);
     return false;
+  }
+
+  /** Two ends have one status: the answer tells them apart, where it comes whole and from the server itself. */
+  async function ended(controller: AbortController, response: Response, reason: Ended["reason"]): Promise<void> {
+    const body = await response.json().catch(() => null);
+    if (controller === current) end(body?.reason === "arrived" ? "arrived" : reason);
   }
 
   async function stream(controller: AbortController): Promise<void> {

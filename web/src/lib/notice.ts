@@ -2,13 +2,14 @@
 // source, and nothing of a link in it.
 import { TEXTS, type Language } from "./texts/index.ts";
 
-export const NOTICES = ["gone", "expired", "later", "busy"] as const;
+export const NOTICES = ["gone", "expired", "arrived", "later", "busy"] as const;
 export type NoticeKind = (typeof NOTICES)[number];
 
 const PIN = '<path class="pin" d="M64 26c-14.4 0-26 11.4-26 25.7C38 71.3 64 100 64 100s26-28.7 26-48.3C90 37.4 78.4 26 64 26z"/><circle class="hole" cx="64" cy="52" r="16"/>';
 const SIGNS: Record<NoticeKind, string> = {
   gone: '<path class="sign" d="M58.5 46.500l11 11m0-11l-11 11"/>',
   expired: '<path class="sign" d="M64 43.500V52l6 4"/>',
+  arrived: '<path class="sign" d="M57 52.500l5 5 9.500-10.500"/>',
   later: '<path class="sign" d="M58.5 46v12m11-12v12"/>',
   busy: '<path class="sign" d="M57 52h.01M64 52h.01M71 52h.01"/>',
 };

@@ -94,7 +94,7 @@ export interface Update {
 }
 
 export interface Ended {
-  reason: "expired" | "gone" | "later";
+  reason: "arrived" | "expired" | "gone" | "later";
 }
 
 export interface Poll {

@@ -40,10 +40,13 @@ Minutes = Annotated[int, msgspec.Meta(ge=1, le=1440)]
 
 
 class DiscloseWithin(msgspec.Struct, rename="camel", kw_only=True):
-    """Shown only this near to where it is bound, or this long before it is planned or expected there."""
+    """Shown only this near to where it is bound, or this long before it is planned or expected there.
 
-    meters: Metres | UnsetType = UNSET
-    minutes: Minutes | UnsetType = UNSET
+    In a PATCH what is absent stays, and null removes.
+    """
+
+    meters: Metres | UnsetType | None = UNSET
+    minutes: Minutes | UnsetType | None = UNSET
 
 
 class ShareOptions(msgspec.Struct, rename="camel", kw_only=True):
@@ -285,7 +288,7 @@ def _given_options(options: ShareOptions | UnsetType | None) -> dict[str, Any]:
     }
 
 
-def _given_limits(within: DiscloseWithin | UnsetType | None) -> dict[str, int]:
+def _given_limits(within: DiscloseWithin | UnsetType | None) -> dict[str, int | UnsetType]:
     if isinstance(within, UnsetType):
         return {}
     if within is None:
@@ -293,8 +296,8 @@ def _given_limits(within: DiscloseWithin | UnsetType | None) -> dict[str, int]:
     if isinstance(within.meters, UnsetType) and isinstance(within.minutes, UnsetType):
         raise invalid("Field 'odograph.discloseWithin': give meters, minutes or both.")
     return {
-        "disclose_m": 0 if isinstance(within.meters, UnsetType) else within.meters,
-        "disclose_min": 0 if isinstance(within.minutes, UnsetType) else within.minutes,
+        "disclose_m": 0 if within.meters is None else within.meters,
+        "disclose_min": 0 if within.minutes is None else within.minutes,
     }
 
 

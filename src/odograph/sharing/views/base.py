@@ -167,9 +167,9 @@ def rules_of(
         return None if found is None else found.at_ms
 
     return Rules(
-        floor_ms=max(share.shown_from_ms, share.starts_ms, org.shown_from_ms, from_ms, limited_ms),
+        floor_ms=max(share.shown_from_ms, org.shown_from_ms, from_ms, limited_ms),
         until_ms=until_ms,
-        since_ms=max(share.created_ms, share.starts_ms),
+        since_ms=max(share.created_ms, share.starts_ms, share.past_from_ms),
         private=scene.private,
         within=within,
         bound=None if bound is None else bound.fence,
@@ -225,7 +225,8 @@ def bound_of_stop(scene: Scene, stop: Stop) -> Bound | None:
         if address is None:
             return None
         return bound_for(address)._replace(name=stop.name or address.name)
-    return point_bound(stop.name, stop.place_text, Position(stop.lat, stop.lon), stop.radius_m or ARRIVED_M)
+    bound = point_bound(stop.name, stop.place_text, Position(stop.lat, stop.lon), stop.radius_m or ARRIVED_M)
+    return bound._replace(is_private=stop.is_private)
 
 
 def if_shown(scene: Scene, bound: Bound | None) -> Bound | None:

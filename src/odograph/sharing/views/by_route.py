@@ -44,7 +44,7 @@ class ByRoute:
     def subjects(self, scene: Scene) -> list[Subject]:
         """The vehicle of the run that is under way."""
         route = _route(scene)
-        asset = None if route is None else find_asset(scene, route.asset_id)
+        asset = None if route is None else find_asset(scene, route.vehicle_id)
         if route is None or asset is None or run_state(route) != "underway":
             return []
         stop, _ = next_stop(route)
@@ -80,12 +80,13 @@ def run_of(scene: Scene, route: Route | None, shown: Shown) -> page.Route:
     run = page.Route(name=_name(scene, route), state=run_state(route), stops=[])
     if begins_ms(route):
         run.starts = begins_ms(route)
-    asset = find_asset(scene, route.asset_id)
+    asset = find_asset(scene, route.vehicle_id)
     is_told = asset is not None and limited_from_ms(scene, asset) is not None
     fix = next((trace.fix for _, trace in shown if trace.fix is not None), None)
     if is_told and asset is not None and run.state == "underway" and shown:
         run.asset = asset_key(scene.sources.server_key, scene.share.share_id, asset.number)
     floor_ms = shown[0][0].rules.floor_ms if shown else _floor_ms(scene, asset)
+    floor_ms = max(floor_ms, scene.share.starts_ms, scene.share.past_from_ms)  # when it was where is the past
     following, _ = next_stop(route)
     for stop in route.stops:
         bound = if_shown(scene, bound_of_stop(scene, stop))
@@ -106,7 +107,7 @@ def _stop_of(
     floor_ms: int | None,
     fix: np.void | None,
 ) -> page.Stop:
-    """One stop. What happened before `floor_ms` has no time; None tells nothing of what happened."""
+    """One stop. What may not be told has no time; `floor_ms` None tells nothing of what happened."""
     state = _state(route, stop, following) if floor_ms is not None else "todo"
     shown = page.Stop(name=bound.name, lat=bound.at.lat, lon=bound.at.lon, state=state)
     planned_ms = _planned_ms(stop)
@@ -114,15 +115,20 @@ def _stop_of(
         shown.planned = planned_ms
     if floor_ms is None:
         return shown
-    if stop.arrived_ms >= max(floor_ms, 1):
+    if _is_told(scene, bound, stop.arrived_ms, floor_ms):
         shown.arrived = stop.arrived_ms
         if planned_ms:
             shown.late_s = (stop.arrived_ms - planned_ms) // 1000
-    if stop.departed_ms >= max(floor_ms, 1):
+    if _is_told(scene, bound, stop.departed_ms, floor_ms):
         shown.departed = stop.departed_ms
     if fix is not None and state == "next":
-        shown.eta = eta_of(scene, route.asset_id, fix, bound.at)
+        shown.eta = eta_of(scene, route.vehicle_id, fix, bound.at)
     return shown
+
+
+def _is_told(scene: Scene, bound: Bound | None, time_ms: int, floor_ms: int) -> bool:
+    """Whether it may be told that it was at a stop at a time: not of a time at which that lay in a private zone."""
+    return bound is not None and time_ms >= max(floor_ms, 1) and not scene.private.holds(*bound.at, time_ms)
 
 
 def _state(route: Route, stop: Stop, following: Stop | None) -> Literal["done", "here", "next", "todo", "skipped"]:
@@ -141,10 +147,15 @@ def _late_s(scene: Scene, route: Route, floor_ms: int) -> int | None:
     if run_state(route) != "underway":
         return None
     late_s = None
-    for stop in route.stops:
+    for stop in reversed(route.stops):
         planned_ms = _planned_ms(stop)
-        if planned_ms and stop.arrived_ms >= max(floor_ms, 1):
+        if (
+            planned_ms
+            and stop.arrived_ms
+            and _is_told(scene, bound_of_stop(scene, stop), stop.arrived_ms, floor_ms)
+        ):
             late_s = (stop.arrived_ms - planned_ms) // 1000
+            break
     following, _ = next_stop(route)
     planned_ms = 0 if following is None or following.arrived_ms else _planned_ms(following)
     if planned_ms and scene.now_ms > planned_ms:

@@ -46,8 +46,9 @@ def as_share(route: Route, stop: Stop, key_hash: bytes) -> LiveShare:
         key_hash=key_hash.hex(),
         starts_ms=0 if ended_ms else route.started_ms or _NOT_YET_MS,
         expires_ms=ended_ms,
+        has_arrived=stop.arrived_ms > 0,
         route_id=route.number,
-        asset_id=route.asset_id,
+        asset_id=route.vehicle_id,
         address_id=stop.number,
         planned_arrival_ms=stop.scheduled_arrival_ms or stop.scheduled_departure_ms,
     )
@@ -63,7 +64,7 @@ class ByStop:
     def subjects(self, scene: Scene) -> list[Subject]:
         """The vehicle of the run."""
         route, bound = self._route(scene)
-        asset = None if route is None else find_asset(scene, route.asset_id)
+        asset = None if route is None else find_asset(scene, route.vehicle_id)
         if route is None or asset is None:
             return []
         planned_ms = scene.share.planned_arrival_ms
@@ -84,8 +85,12 @@ class ByStop:
 
     def frame(self, scene: Scene, shown: Shown) -> Frame:
         """The link and its stop."""
-        bound = if_shown(scene, self._route(scene)[1])
-        return Frame(link_of(scene, "asset", bound, shown, hidden_of(shown)), place_of(bound))
+        route, place = self._route(scene)
+        bound = if_shown(scene, place)
+        link = link_of(scene, "asset", bound, shown, hidden_of(shown))
+        if bound is None and route is not None:
+            link.name = route.name  # a share of its own name would tell that of the private place
+        return Frame(link, place_of(bound))
 
     def asset(self, scene: Scene, subject: Subject, trace: Trace) -> page.Asset:
         """The vehicle, without its trail."""

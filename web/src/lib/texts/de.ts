@@ -102,6 +102,11 @@ export const de: Texts = {
       text: "Er galt für eine bestimmte Zeit, und die ist vorbei. Hier wird nichts mehr gezeigt.",
       help: "Brauchen Sie Neues? Bitten Sie die Person, die Ihnen den Link geschickt hat, um einen neuen.",
     },
+    arrived: {
+      title: "Angekommen",
+      text: "Die Fahrt, die dieser Link zeigte, ist am Ziel. Hier wird nichts mehr gezeigt.",
+      help: "Fehlt etwas? Fragen Sie die Person, die Ihnen den Link geschickt hat.",
+    },
     later: {
       title: "Dieser Link gilt noch nicht",
       text: "Er ist für später gedacht. Bis dahin wird hier nichts gezeigt.",

@@ -101,6 +101,11 @@ export const en = {
       text: "It was meant for a certain time, which is over. Nothing is shown here any more.",
       help: "Do you need an update? Ask the person who sent you the link for a new one.",
     },
+    arrived: {
+      title: "It has arrived",
+      text: "The journey that this link showed is over, so nothing is shown here any more.",
+      help: "Is something missing? Ask the person who sent you the link.",
+    },
     later: {
       title: "This link has not started yet",
       text: "It is meant for later. Nothing is shown here until then.",

@@ -102,6 +102,11 @@ export const es: Texts = {
       text: "Era para un tiempo determinado, que ya ha pasado. Aquí ya no se muestra nada.",
       help: "¿Necesita saber más? Pida un enlace nuevo a la persona que se lo envió.",
     },
+    arrived: {
+      title: "Ha llegado",
+      text: "El trayecto que mostraba este enlace ha terminado; aquí ya no se muestra nada.",
+      help: "¿Falta algo? Pregunte a la persona que le envió el enlace.",
+    },
     later: {
       title: "Este enlace aún no ha empezado",
       text: "Es para más tarde. Hasta entonces aquí no se muestra nada.",

@@ -102,6 +102,11 @@ export const fr: Texts = {
       text: "Il était prévu pour un certain temps, qui est passé. Plus rien n’est montré ici.",
       help: "Besoin de nouvelles ? Demandez un nouveau lien à la personne qui vous l’a envoyé.",
     },
+    arrived: {
+      title: "Arrivé à destination",
+      text: "Le trajet que montrait ce lien est terminé ; plus rien n’est affiché ici.",
+      help: "Il manque quelque chose ? Adressez-vous à la personne qui vous a envoyé le lien.",
+    },
     later: {
       title: "Ce lien n’a pas encore commencé",
       text: "Il est prévu pour plus tard. Rien n’est montré ici d’ici là.",
