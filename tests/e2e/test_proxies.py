@@ -284,7 +284,7 @@ def test_the_server_speaks_https_with_a_certificate_of_ones_own(tmp_path, certif
 def test_the_operator_is_told_to_make_whatever_the_unit_names():
     unit, steps = (DEPLOY / "odograph.service").read_text(), (ROOT / "docs" / "operations.md").read_text()
     named = set(re.findall(r"/(?:etc|opt|var/backups)/[\w./]+", unit.partition("[Unit]")[2]))
-    assert named == {"/opt/odograph/bin/odograph", "/etc/odograph.toml", "/var/backups/odograph"}
+    assert named == {"/opt/odograph/bin/odograph", "/etc/odograph.toml"}
     for wanted in (*named, "useradd --system --home-dir /var/lib/odograph odograph"):
         assert wanted in steps
 

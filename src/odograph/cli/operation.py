@@ -81,12 +81,16 @@ def check(data_dir: str | None, config: str | None, *, set_aside: bool) -> None:
     to do then is in the documentation, under operations.
     """
     from odograph.store.sqlite import check as checking  # noqa: PLC0415 - the engine, for this alone
+    from odograph.store.sqlite.backup import check_is_at_rest  # noqa: PLC0415 - as above
     from odograph.store.sqlite.writer import lock  # noqa: PLC0415 - as above
 
     directory = Path(load_settings({"data_dir": data_dir}, config=config).data_dir)
     if not directory.is_dir():
         raise not_found(f"There is no directory {directory}.")
-    lock(directory)
+    if set_aside:
+        lock(directory)
+    else:
+        check_is_at_rest(directory)  # which writes nothing: a backup may be on read-only media
     files: set[Path] = set()
     for damage in checking.find_damage(directory):
         files.add(damage.path)

@@ -71,7 +71,7 @@ def restore(source: Path, to: Path) -> int:
     with _saying_what_fails():
         if not (source / FILE_NAME).exists():
             raise invalid(f"{source} is not a backup: it has no {FILE_NAME}.")
-        _check_is_at_rest(source)
+        check_is_at_rest(source)
         for damage in find_damage(source):
             raise Corrupt(damage.message)
         _copy(source, to, is_backup=True)
@@ -100,7 +100,7 @@ def _saying_what_fails() -> Iterator[None]:
         raise unavailable(f"{where}: {error.strerror or error}.") from error
 
 
-def _check_is_at_rest(source: Path) -> None:
+def check_is_at_rest(source: Path) -> None:
     """Its files are read as what does not change; a backup has no lock, a data directory keeps its own."""
     try:
         handle = os.open(source / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
@@ -109,7 +109,9 @@ def _check_is_at_rest(source: Path) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise conflict(f"A server runs on {source}: make a backup first, with odograph backup.") from None
+        raise conflict(
+            f"A server runs on {source}: stop it, or make a backup first, with odograph backup."
+        ) from None
     finally:
         os.close(handle)
 
