@@ -489,7 +489,7 @@ def test_damage_is_found_named_and_set_aside(home: Path) -> None:
     )
     (home / "day.csv").write_text("vehicle_id,time_iso,lat,lon,heading_deg,speed_mph\n" + rows)
     with serving(home, "--seal-rows", "1000") as server:
-        assert "is being written by process" in refused(home, "check")
+        assert "A server runs on" in refused(home, "check")
         done(home, "org", "create", "Acme")
         done(home, "replay", "day.csv", "--create", "--url", server.url, "--speed", "max")
         for _ in range(60):  # each takes a moment
