@@ -22,6 +22,7 @@ from odograph.store.sqlite.log import LogReader
 from odograph.store.sqlite.runs import OrgPart
 from odograph.store.sqlite.sealed import DayFiles
 from odograph.store.sqlite.sealer import drop_old, seal_once
+from tests.support.stores import verify
 
 DAY_MS = 86_400_000
 BEGIN_MS = 1_717_200_000_000  # 2024-06-01
@@ -379,7 +380,7 @@ def check_whole(story: Story) -> None:
         connection.close()
     assert answers == ["ok"], answers
     for day in story.days.days():
-        story.days.verify(day)
+        verify(story.days, day)
 
 
 def _send_again(story: Story, deeds: Sequence[Deed]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from odograph.clock import SystemClock
+from odograph.errors import Corrupt
 from odograph.model.fixes import FIX_DTYPE, UNKNOWN_HEADING, UNKNOWN_SPEED, Fixes
 from odograph.model.ids import AssetId, OrgId, Seq
 from odograph.store.base import Committed, OrgFixes, Outcome, Store
@@ -46,6 +47,12 @@ def make_fixes(assets: Sequence[int], times_ms: Sequence[int], *, lat_e7: int = 
 def make_track(asset: int, count: int, *, start_ms: int = 0, step_ms: int = 5_000) -> Fixes:
     """`count` fixes of one asset, one every `step_ms`."""
     return make_fixes([asset] * count, range(start_ms, start_ms + count * step_ms, step_ms))
+
+
+def verify(files: DayFiles, day: str) -> None:
+    """Raise Corrupt with the first thing that is wrong with the day's file."""
+    for what in files.damage(day):
+        raise Corrupt(what)
 
 
 def as_rows(fixes: Fixes) -> list[tuple[int, ...]]:

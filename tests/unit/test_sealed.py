@@ -17,6 +17,7 @@ from odograph.store.sqlite import dayfile, opened, readers, runs, sealed
 from odograph.store.sqlite.dayfile import DayReader, DayWriter
 from odograph.store.sqlite.pages import NewerFormat
 from odograph.store.sqlite.sealed import DayFiles
+from tests.support.stores import verify
 
 DAY = "2026-03-01"
 DAYS = ["2026-03-01", "2026-03-02", "2026-03-03"]
@@ -327,7 +328,7 @@ def test_a_run_that_was_written_but_never_became_official_is_written_again_once(
     page, last = again.read_after(OrgId(1), [DAY], Seq(0), Seq(4), 10)
     assert (page.seqs.tolist(), last) == ([1, 2, 3, 4], 4)
     assert again.read_range(AssetId(1), [DAY], 0, 99, Seq(4), 10)["time_ms"].tolist() == [10, 20, 30, 40]
-    again.verify(DAY)
+    verify(again, DAY)
     again.close()
 
 
@@ -430,7 +431,7 @@ def test_days_that_are_over_are_read_without_any_other_file(world):
     for _, asset in ASSETS:
         again.read_range(asset, DAYS[:2], 0, 1 << 40, Seq(world.head), 9999)
     for day in DAYS[:2]:
-        again.verify(day)
+        verify(again, day)
     assert beside(again) == []
     got = again.read_range(AssetId(1), DAYS, 0, 1 << 40, Seq(world.head), 9999)
     assert got.tobytes() == together(world.of(AssetId(1)))
@@ -583,7 +584,7 @@ def test_what_was_never_there_reads_as_empty(files):
     assert files.bytes_on_disk() == 0
     assert files.read_at(AssetId(1), [DAY], 9, Seq(9)) is None
     assert len(files.read_range(AssetId(1), [DAY], 0, 9, Seq(9), 9)) == 0
-    files.verify(DAY)
+    verify(files, DAY)
     files.drop(DAY)
 
 
@@ -622,7 +623,7 @@ def test_another_programs_file_is_refused(files):
 
 def test_a_flipped_bit_in_a_chunk_is_found_and_named(files):
     one_asset_in_many_chunks(files)
-    files.verify(DAY)
+    verify(files, DAY)
     files.close()
     other = apsw.Connection(str(files._path(DAY)))
     pack, at, size = other.execute("SELECT pack, at, size FROM chunk WHERE id = 5").get
@@ -633,7 +634,7 @@ def test_a_flipped_bit_in_a_chunk_is_found_and_named(files):
     damaged = DayFiles(files._directory)
     named = re.escape(f"{files._path(DAY)}: chunk 5: the checksum does not match")
     with pytest.raises(Corrupt, match=named):
-        damaged.verify(DAY)
+        verify(damaged, DAY)
     with pytest.raises(Corrupt, match=named):
         damaged.read_range(AssetId(1), [DAY], 4000, 5000, Seq(2000), 10)
     with pytest.raises(Corrupt, match=named):
@@ -650,7 +651,7 @@ def test_a_change_in_any_column_of_a_chunk_is_found(files, column):
     other.execute(f"UPDATE chunk SET {column} = {column} + 1 WHERE id = 5")
     other.close()
     with pytest.raises(Corrupt, match="chunk 5"):
-        DayFiles(files._directory).verify(DAY)
+        verify(DayFiles(files._directory), DAY)
 
 
 @pytest.mark.parametrize("column", ["org", "run"])
@@ -661,7 +662,7 @@ def test_a_pack_that_changed_hands_is_found(files, column):
     other.execute(f"UPDATE pack SET {column} = {column} + 1 WHERE id = 5")
     other.close()
     with pytest.raises(Corrupt, match="chunk 5"):
-        DayFiles(files._directory).verify(DAY)
+        verify(DayFiles(files._directory), DAY)
 
 
 def test_a_run_that_changed_hands_is_not_read_by_the_other_org(files):
@@ -690,7 +691,7 @@ def test_bits_flipped_anywhere_in_the_file_are_found_or_change_nothing(files):
         path.write_bytes(broken)
         damaged = DayFiles(files._directory)
         try:
-            damaged.verify(DAY)
+            verify(damaged, DAY)
         except Corrupt as error:
             named += str(path) in str(error)
         else:
@@ -709,7 +710,7 @@ def test_a_missing_run_is_found(files):
     other.close()
     damaged = DayFiles(files._directory)
     with pytest.raises(Corrupt, match="the chunks hold 1900 fixes, the runs 2000"):
-        damaged.verify(DAY)
+        verify(damaged, DAY)
     with pytest.raises(Corrupt, match="do not hold 100 fixes"):
         damaged.read_after(OrgId(1), [DAY], Seq(600), Seq(2000), 10)
     damaged.close()
@@ -724,7 +725,7 @@ def test_a_copy_taken_beside_the_sealer_is_whole(world, tmp_path):
     copy = DayFiles(tmp_path / "copy")
     assert copy.days() == DAYS
     for _, asset in ASSETS:
-        copy.verify(DAYS[0])
+        verify(copy, DAYS[0])
         got = copy.read_range(asset, DAYS, 0, 1 << 40, Seq(world.head), 9999)
         assert got.tobytes() == together(world.of(asset))
     copy.close()

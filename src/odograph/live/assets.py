@@ -138,10 +138,6 @@ class Assets(Many[Asset]):
         slot = self._places.find(number)
         return OrgId(self._shelf.orgs[slot]) if slot >= 0 else None
 
-    def number_of(self, asset_id: int) -> AssetId | None:
-        """The asset that a device's `asset_id` means, while it lives."""
-        return AssetId(asset_id) if self._places.find(asset_id) >= 0 else None
-
     def list_of_driver(self, org: OrgId, driver_id: int) -> list[Entity[Asset]]:
         """Those that a driver is assigned to, by number: none, or one."""
         found = (self.find_by_number(org, AssetId(number)) for number in sorted(self._driven.get(driver_id, ())))

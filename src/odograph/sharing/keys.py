@@ -7,7 +7,6 @@ database holds the id, the rotation and the key's SHA-256; the URL can be shown 
 from __future__ import annotations
 
 import hmac
-import re
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
@@ -16,7 +15,6 @@ from odograph.model.ids import OrgId
 
 KEY_LENGTH: Final = 24
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_KEY: Final = re.compile(rf"[0-9A-Za-z]{{{KEY_LENGTH}}}", re.ASCII)
 
 
 def link_key(server_key: bytes, share_id: str, rotation: int) -> str:
@@ -38,11 +36,6 @@ def asset_key(server_key: bytes, share_id: str, asset: int) -> str:
 def key_hash(key: str) -> bytes:
     """What a key is looked up by. Any text has one: what can't be a key takes as long as one that is wrong."""
     return sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
-def is_key(text: str) -> bool:
-    """Whether this could be a key at all."""
-    return _KEY.fullmatch(text) is not None
 
 
 def link_url(public_url: str, org: OrgId, key: str) -> str:

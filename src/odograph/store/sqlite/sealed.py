@@ -83,7 +83,7 @@ class DayFiles:
     `is_known` tells a day that is missing from one that was dropped, or not begun; without it none is missing.
     `chunk_cache_bytes` bounds the opened chunks that are remembered: who looks up old times at random, as the
     dedupe of a shuffled replay does, is as fast as these hold what it asks for. `are_at_rest`: nobody writes to
-    any of them, so `verify` and `copy_to` leave no trace even of the newest.
+    any of them, so `damage` and `copy_to` leave no trace even of the newest.
     """
 
     def __init__(
@@ -257,11 +257,6 @@ class DayFiles:
                     yield from reader.damage()
         except Corrupt as error:
             yield str(error)
-
-    def verify(self, day: str) -> None:
-        """Read the day's whole file; Corrupt names the first that is wrong."""
-        for what in self.damage(day):
-            raise Corrupt(what)
 
     def copy_to(self, day: str, target: Path) -> int:
         """Copy the day's file as it is now to the new file `target`, durably; its bytes, 0 where it was dropped.
